@@ -1,0 +1,227 @@
+// Package config reads the settings of a node.
+//
+// A node is configured as EMQ 2.x was: `etc/emq.conf` holds one `key = value`
+// per line, and every key of EMQ 2.0 to 2.3 is known here. Settings come in
+// layers, each of which overrides the one before:
+//
+//	defaults → emq.conf → plugin files → environment → flags
+//
+// The registry (Keys) is the single source of truth: it knows each key's type,
+// default and meaning, and whether this version honours it, ignores it because
+// it means nothing in Go, or refuses it because its feature does not exist yet.
+// Load reports all problems at once, each with the place it comes from.
+//
+// The package is a leaf: plain structs which are immutable after Load. Nothing
+// else reads files, flags or the environment; constructors take a struct.
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is the whole configuration of one node. It is immutable after Load,
+// so that it may be shared by all goroutines.
+//
+// The conf tags are the words of the keys, from the outside in: Session.RetryInterval
+// is `mqtt.session.retry_interval`. The validate tags are the ranges that a
+// value must be in; a value outside is reported with the line that set it.
+type Config struct {
+	Node     Node     `conf:"node"`
+	Cluster  Cluster  `conf:"cluster"`
+	Log      Log      `conf:"log"`
+	MQTT     MQTT     `conf:"mqtt"`
+	Retainer Retainer `conf:"retainer"`
+	// Listeners in the order in which they were named. None is a default: one
+	// exists only where a file, the environment or a flag names it.
+	Listeners []Listener `conf:"listeners" validate:"dive"`
+}
+
+// Node is the identity of a node and where it lives.
+type Node struct {
+	// Name is the node's name in the cluster, `name@host`.
+	Name string `conf:"name" validate:"nodename,max=255"`
+	// Cookie is the secret that nodes and the command line share. It appears in
+	// no message and no dump.
+	Cookie string `conf:"cookie" validate:"required,max=255"`
+	// DistListen is the IP:port where other nodes and the command line are served.
+	DistListen string `conf:"dist_listen" validate:"required"`
+	// DistAdvertise is the host:port by which others reach DistListen.
+	DistAdvertise string `conf:"dist_advertise" validate:"required"`
+	// DataDir is the folder of what must survive a restart; see Config.Path.
+	DataDir string `conf:"data_dir" validate:"required"`
+	// Home is the folder at which relative paths start: EMQ_HOME, or the folder
+	// that holds the `etc/` of the emq.conf that was loaded. Empty, in a
+	// Default, is the working directory. It has no key.
+	Home string `conf:"-"`
+}
+
+// Cluster is what nodes check of each other when they meet.
+type Cluster struct {
+	// Name is the cluster's name. Nodes with different names do not join.
+	Name string `conf:"name" validate:"required,max=255"`
+}
+
+// Log says what is written where. Levels are EMQ's: debug, info, notice,
+// warning, error, critical, alert, emergency and none.
+type Log struct {
+	// Dir is the folder of the log files; see Config.Path.
+	Dir string `conf:"dir" validate:"required"`
+	// Console is where messages of Level go: off, file, console or both.
+	Console string `conf:"console"`
+	// Level is the least severe level that goes to the console and ConsoleFile.
+	Level string `conf:"console.level"`
+	// ConsoleFile is written when Console is file or both.
+	ConsoleFile LogFile `conf:"console"`
+	// Info receives everything from level info up. It is off while its File is empty.
+	Info LogFile `conf:"info"`
+	// Error receives everything from level error up. It is off while its File is empty.
+	Error LogFile `conf:"error"`
+	// Crash tells whether the runtime's report of a fatal crash is also written
+	// to CrashFile (runtime/debug.SetCrashOutput).
+	Crash bool `conf:"crash"`
+	// CrashFile is the file for Crash.
+	CrashFile string `conf:"crash.file"`
+}
+
+// LogFile is a log file that rotates by size.
+type LogFile struct {
+	// File is the path; see Config.Path. Empty: no such file is written.
+	File string `conf:"file"`
+	// Size in bytes at which the file is rotated; 0 is never.
+	Size int `conf:"size" validate:"min=0"`
+	// Count is how many rotated files are kept.
+	Count int `conf:"count" validate:"min=0,max=1000"`
+}
+
+// MQTT holds the limits and rules of the protocol.
+type MQTT struct {
+	// AllowAnonymous is the answer to a CONNECT about which no authentication
+	// module decides.
+	AllowAnonymous bool `conf:"allow_anonymous"`
+	// ACLNoMatchAllow is the answer to a PUBLISH or SUBSCRIBE that no access rule matches.
+	ACLNoMatchAllow bool `conf:"acl_nomatch"`
+	// MaxClientIDLen is the longest client identifier in bytes. A server must
+	// take 23. [MQTT-3.1.3-5]
+	MaxClientIDLen int `conf:"max_clientid_len" validate:"min=23,max=65535"`
+	// MaxPacketSize bounds the remaining length of a packet from a client, in bytes.
+	MaxPacketSize int `conf:"max_packet_size" validate:"min=64,max=268435455"`
+	// KeepaliveBackoff: a client that is silent for 2 × KeepaliveBackoff × its
+	// Keep Alive is disconnected. [MQTT-3.1.2-24] asks for 1.5 × Keep Alive: 0.75.
+	KeepaliveBackoff float64 `conf:"keepalive_backoff" validate:"min=0.5,max=100"`
+	// IdleTimeout is how long a new socket may take for its CONNECT, and how
+	// long any packet may stay incomplete.
+	IdleTimeout time.Duration `conf:"client.idle_timeout" validate:"min=100ms"`
+
+	Session Session `conf:"session"`
+	MQueue  MQueue  `conf:"mqueue"`
+
+	// SysInterval is the period of the $SYS messages; 0 is never.
+	SysInterval time.Duration `conf:"broker.sys_interval" validate:"omitempty,min=1s"`
+	// TopicShards is the number of topic shards, the single writers of the
+	// subscription tables.
+	TopicShards int `conf:"pubsub.pool_size" validate:"min=1,max=1024"`
+	// SharedStrategy picks the member of a shared group: random, round_robin,
+	// hash_clientid, hash_topic or sticky.
+	SharedStrategy string `conf:"shared_subscription_strategy"`
+}
+
+// Session bounds one client's session.
+type Session struct {
+	// MaxSubscriptions is the number of subscriptions a session may hold; 0 is no limit.
+	MaxSubscriptions int `conf:"max_subscriptions" validate:"min=0"`
+	// UpgradeQoS delivers with the higher of the publisher's and the
+	// subscription's QoS. The specification asks for the lower, which is what
+	// false gives. [MQTT-3.8.4-6]
+	UpgradeQoS bool `conf:"upgrade_qos"`
+	// MaxInflight is the number of QoS 1 and 2 messages on their way to the
+	// client at one time; 0 is as many as there are packet identifiers.
+	MaxInflight int `conf:"max_inflight" validate:"min=0,max=65535"`
+	// RetryInterval is after how long an unacknowledged message is sent again; 0 is never.
+	RetryInterval time.Duration `conf:"retry_interval" validate:"omitempty,min=1s"`
+	// MaxAwaitingRel is the number of QoS 2 messages from the client that may
+	// wait for their PUBREL; 0 is as many as there are packet identifiers.
+	MaxAwaitingRel int `conf:"max_awaiting_rel" validate:"min=0,max=65535"`
+	// AwaitRelTimeout is after how long a QoS 2 message without PUBREL is given up.
+	AwaitRelTimeout time.Duration `conf:"await_rel_timeout" validate:"min=1s"`
+	// ExpiryInterval is how long a session with clean session 0 outlives its
+	// connection; 0 ends it at once.
+	ExpiryInterval time.Duration `conf:"expiry_interval" validate:"min=0"`
+	// IgnoreLoopDeliver keeps a client's own messages from being delivered to it.
+	IgnoreLoopDeliver bool `conf:"ignore_loop_deliver"`
+}
+
+// MQueue bounds what a session keeps while its client is away or slow.
+type MQueue struct {
+	// Priority orders the queue by Priorities.
+	Priority bool `conf:"type"`
+	// Priorities maps a topic name to 0–255; higher goes first, a topic that is
+	// not in it counts as 0. nil for none.
+	Priorities map[string]int `conf:"priority" validate:"dive,min=0,max=255"`
+	// MaxLength is the number of messages at which the oldest is dropped; 0 is
+	// no limit by number.
+	MaxLength int `conf:"max_length" validate:"min=0"`
+	// MaxBytes bounds the queue in bytes, each message counted with its overhead.
+	MaxBytes int `conf:"max_bytes" validate:"min=1024"`
+	// LowWatermark and HighWatermark are the parts of MaxLength at which the
+	// alarm is cleared and raised.
+	LowWatermark  float64 `conf:"low_watermark" validate:"min=0,max=1,ltefield=HighWatermark"`
+	HighWatermark float64 `conf:"high_watermark" validate:"min=0,max=1"`
+	// StoreQoS0 queues QoS 0 messages too while the client is away.
+	StoreQoS0 bool `conf:"store_qos0"`
+}
+
+// Retainer bounds the retained store.
+type Retainer struct {
+	// MaxMessages is the number of retained messages; 0 is no limit.
+	MaxMessages int `conf:"max_message_num" validate:"min=0"`
+	// MaxPayload is the largest payload, in bytes, that is retained; 0 is no limit.
+	MaxPayload int `conf:"max_payload_size" validate:"min=0"`
+	// Expiry is how long a message is retained; 0 is for ever.
+	Expiry time.Duration `conf:"expiry_interval" validate:"omitempty,min=1s"`
+}
+
+// Types of listeners.
+const (
+	ListenerTCP = "tcp" // MQTT over TCP
+	ListenerAPI = "api" // HTTP; on a loopback address only
+)
+
+// Listener is one socket that is listened on.
+type Listener struct {
+	// Type is ListenerTCP or ListenerAPI.
+	Type string `conf:"-"`
+	// Name is unique among the listeners of one type.
+	Name string `conf:"-"`
+	// Address is IP:port; port 0 lets the system choose.
+	Address string `conf:"address" validate:"required"`
+	// Acceptors is the number of goroutines that accept connections.
+	Acceptors int `conf:"acceptors" validate:"min=1,max=1024"`
+	// MaxClients is the number of connections at one time; one more is closed at once.
+	MaxClients int `conf:"max_clients" validate:"min=1"`
+	// Backlog is the length of the system's queue of connections not yet accepted.
+	Backlog int `conf:"backlog" validate:"min=1,max=65535"`
+	// SendTimeout is how long a write to a client may be stuck.
+	SendTimeout time.Duration `conf:"send_timeout" validate:"min=100ms"`
+	// SendTimeoutClose closes a connection whose write was stuck for SendTimeout.
+	SendTimeoutClose bool `conf:"send_timeout_close"`
+	// RecBuf and SndBuf are the socket's buffers in bytes; 0 leaves them to the system.
+	RecBuf int `conf:"recbuf" validate:"min=0"`
+	SndBuf int `conf:"sndbuf" validate:"min=0"`
+	// NoDelay sends small packets at once (TCP_NODELAY).
+	NoDelay bool `conf:"nodelay"`
+	// ReuseAddr binds although old connections linger on the port (SO_REUSEADDR).
+	ReuseAddr bool `conf:"reuseaddr"`
+}
+
+// Key is the key that creates the listener, `listener.tcp.external`.
+func (l *Listener) Key() string { return "listener." + l.Type + "." + escape(l.Name) }
+
+// Path makes a path of the configuration absolute or relative to the working
+// directory: a relative one starts at Node.Home.
+func (c *Config) Path(rel string) string {
+	if filepath.IsAbs(rel) {
+		return filepath.Clean(rel)
+	}
+	return filepath.Join(c.Node.Home, rel)
+}

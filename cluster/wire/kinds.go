@@ -1,0 +1,95 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/remote"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Version is the first byte of every body. A reader refuses versions it does not know, and msgpack maps let fields be
+// added within one version: old readers skip what they do not know, new readers see zero values.
+const Version = 1
+
+// MaxBody is the largest body in bytes which a node accepts. Larger payloads are sent in chunks of 256 KB; the rest is
+// head room, and a full batch of 100 still fits the 64 MB receive limit. It also bounds how deep a hostile body can
+// nest, and with it the stack of the msgpack decoder.
+const MaxBody = 512 << 10
+
+// Serialized is what Serialize methods of messages return.
+type Serialized = remote.RootSerialized
+
+// Message is implemented by every message that crosses the wire, on its pointer and in one line:
+//
+//	func (m *Command) Serialize() (wire.Serialized, error) { return wire.Encode(KindCommand, m) }
+type Message = remote.RootSerializable
+
+// Unreadable takes the place of a message whose body could not be decoded: the peer runs another version or is broken.
+// The receiving actor treats it as any unexpected message.
+type Unreadable struct {
+	Kind uint32
+	Err  error
+}
+
+// Serialize refuses: an unreadable message is not passed on.
+func (u *Unreadable) Serialize() (Serialized, error) {
+	return nil, fmt.Errorf("wire: kind %d was not readable: %w", u.Kind, u.Err)
+}
+
+var (
+	errVersion = errors.New("unknown version of the body")
+	errKind    = errors.New("unknown kind")
+
+	kinds sync.Map // uint32 → func() any; written at start-up only
+)
+
+// Register declares a kind. New returns a pointer to a fresh zero value that implements Message. Kinds are registered
+// from init functions or variables; a number used twice is a mistake in the program and panics.
+func Register(kind uint32, create func() any) {
+	if _, ok := create().(Message); !ok {
+		panic(fmt.Sprintf("wire: kind %d does not implement Message", kind))
+	}
+	if _, dup := kinds.LoadOrStore(kind, create); dup {
+		panic(fmt.Sprintf("wire: kind %d is registered twice", kind))
+	}
+}
+
+func known(kind uint32) bool {
+	_, ok := kinds.Load(kind)
+	return ok
+}
+
+// Encode builds the frame of a message of a registered kind. The frame shares nothing with v.
+func Encode(kind uint32, v any) (Serialized, error) {
+	var body bytes.Buffer
+	body.WriteByte(Version)
+	enc := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(enc)
+	enc.Reset(&body)
+	enc.UseCompactInts(true)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("wire: encode kind %d: %w", kind, err)
+	}
+	if body.Len() > MaxBody {
+		return nil, fmt.Errorf("wire: kind %d has %d bytes, more than the %d allowed", kind, body.Len(), MaxBody)
+	}
+	return &Frame{Kind: kind, Data: body.Bytes()}, nil
+}
+
+func decode(kind uint32, data []byte) Message {
+	create, ok := kinds.Load(kind)
+	if !ok {
+		return &Unreadable{Kind: kind, Err: errKind}
+	}
+	if len(data) == 0 || data[0] != Version {
+		return &Unreadable{Kind: kind, Err: errVersion}
+	}
+	v := create.(func() any)()
+	if err := msgpack.Unmarshal(data[1:], v); err != nil {
+		return &Unreadable{Kind: kind, Err: err}
+	}
+	return v.(Message)
+}

@@ -1,0 +1,40 @@
+package wire
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// QuietFramework is the option for actor.NewActorSystemWithConfig that sends the framework's log to ours, two levels
+// down: it calls every connection and every unreachable peer news or an error, and prints to stderr by itself. A nil
+// logger discards all of it.
+func QuietFramework(logger *slog.Logger) actor.ConfigOption {
+	handler := slog.Handler(slog.DiscardHandler)
+	if logger != nil {
+		handler = quiet{logger.Handler()}
+	}
+	framework := slog.New(handler)
+	return actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return framework })
+}
+
+type quiet struct{ next slog.Handler }
+
+// demote maps the framework's levels: error → warn, everything else → debug.
+func demote(l slog.Level) slog.Level {
+	if l >= slog.LevelError {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.Enabled(ctx, demote(l)) }
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = demote(r.Level)
+	return q.next.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.next.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.next.WithGroup(name)} }

@@ -1,0 +1,35 @@
+// Package index finds the topic filters that match a topic name, among
+// millions, while filters are added and removed.
+//
+// An Index maps filters to small ids. It has one writer and any number of
+// readers, which take no lock and never wait.
+//
+//	exact filters     seeded hash, 256 open-addressing tables of
+//	                  {tag 32 | id 32}; the text is compared on a hit
+//	wildcard filters  trie in an arena: nodes of 32 bytes in chunks; the edge
+//	                  to a literal child is found by a seeded hash of (node,
+//	                  level), the text of the level is compared; '+' children
+//	                  and the ids of a filter that ends here, or in '#' below,
+//	                  are in the node
+//	text              arena of 64 KB chunks, slots by size class
+//
+// Nothing in the tables is a pointer, so that ten million filters cost the
+// garbage collector nothing.
+//
+// # How readers stay safe without locks
+//
+// Growth never moves what a reader holds. Vectors and the text arena grow by
+// chunks; a hash table that is too full is rebuilt beside the old one, which
+// readers finish with and the garbage collector frees.
+//
+// What is removed is first unlinked by one atomic store and then retired: its
+// node, id and text slot wait in a queue until no reader that could have seen
+// them is left. Readers announce themselves in an Epochs (see there): two
+// atomic additions on a counter which few others use. A reader that stays
+// inside for long costs memory, never correctness.
+//
+// The clients choose the strings, so hashes are seeded per process, and text
+// is always compared. A match visits at most min(2^levels, nodes) nodes, and
+// the levels are bounded by topic.MaxLevels: the branches come from '+'
+// filters that match a prefix of this very name.
+package index

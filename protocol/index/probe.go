@@ -1,0 +1,85 @@
+package index
+
+import (
+	"hash/maphash"
+
+	"emqttd/protocol/topic"
+)
+
+// Space is what several indexes share so that a reader enters once and hashes
+// a name once for all of them: the epochs and the seed.
+type Space struct {
+	Epochs
+	seed maphash.Seed
+}
+
+// NewSpace returns a space with a seed of its own.
+func NewSpace() *Space { return &Space{seed: maphash.MakeSeed()} }
+
+// Hash is the hash of a name, filter or level in this space. Its low 16 bits
+// are not used by the tables: choose shards by them.
+func (s *Space) Hash(text string) uint64 { return maphash.String(s.seed, text) }
+
+// Probe is a topic name prepared for matching. It is large: keep one and Reset
+// it for each name. It belongs to one goroutine.
+type Probe struct {
+	space  *Space
+	name   string
+	full   uint64
+	levels int // 0: not yet split
+	deep   bool
+	hash   [topic.MaxLevels]uint64
+	end    [topic.MaxLevels]uint16
+	stack  [topic.MaxLevels + 1]visit // see Index.Wild
+}
+
+// visit is a node that waits for its turn, and the level of the name that is
+// matched below it.
+type visit struct {
+	node  uint32
+	level uint32
+}
+
+// Reset prepares p for name, whose bytes it keeps until the next Reset.
+func (p *Probe) Reset(s *Space, name topic.Name) {
+	p.space, p.name, p.levels, p.deep = s, string(name), 0, false
+	p.full = s.Hash(p.name)
+}
+
+// Hash is the hash of the whole name.
+func (p *Probe) Hash() uint64 { return p.full }
+
+// FirstLevel is the hash of the first level.
+func (p *Probe) FirstLevel() uint64 {
+	p.split()
+	return p.hash[0]
+}
+
+// split hashes the levels, unless that has been done.
+func (p *Probe) split() {
+	if p.levels != 0 {
+		return
+	}
+	start, n := 0, 0
+	for i := 0; i <= len(p.name); i++ {
+		if i < len(p.name) && p.name[i] != '/' {
+			continue
+		}
+		if n == topic.MaxLevels {
+			p.deep = true // matches filters that end in '#' only
+			break
+		}
+		p.hash[n] = p.space.Hash(p.name[start:i])
+		p.end[n] = uint16(i)
+		n++
+		start = i + 1
+	}
+	p.levels = n
+}
+
+func (p *Probe) level(i uint32) string {
+	if i == 0 {
+		return p.name[:p.end[0]]
+	}
+	return p.name[p.end[i-1]+1 : p.end[i]]
+}

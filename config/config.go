@@ -124,6 +124,8 @@ type MQTT struct {
 	// SharedStrategy picks the member of a shared group: random, round_robin,
 	// hash_clientid, hash_topic or sticky.
 	SharedStrategy string `conf:"shared_subscription_strategy"`
+	// PluginsDir is the folder of the plugin files, which Load has read.
+	PluginsDir string `conf:"plugins.etc_dir"`
 }
 
 // Session bounds one client's session.

@@ -1,0 +1,162 @@
+package config
+
+// ignored makes the keys of one section that mean nothing here, for one reason.
+func ignored(section, reason string, keys ...Key) []Key {
+	for i := range keys {
+		keys[i].Section, keys[i].Status, keys[i].Reason = section, Ignored, reason
+	}
+	return keys
+}
+
+// notYet makes the keys of a feature which this version does not have.
+func notYet(section, feature string, keys ...Key) []Key {
+	for i := range keys {
+		keys[i].Section, keys[i].Status, keys[i].Reason = section, NotYet, feature
+	}
+	return keys
+}
+
+// supported makes the keys of one section that do what they say.
+func supported(section string, keys ...Key) []Key {
+	for i := range keys {
+		keys[i].Section = section
+	}
+	return keys
+}
+
+// join strings groups of keys together.
+func join(groups ...[]Key) []Key {
+	var all []Key
+	for _, g := range groups {
+		all = append(all, g...)
+	}
+	return all
+}
+
+func clusterKeys() []Key {
+	const s = "Cluster"
+	return join(
+		supported(s, Key{Name: "cluster.name", Default: "emqcl", Aliases: []string{"cluster.id"},
+			Doc: "The cluster's name. Nodes with different names do not join."}),
+		notYet(s, "discovery of other nodes",
+			Key{Name: "cluster.discovery", Kind: Enum, Default: "manual", Harmless: []string{"manual"},
+				Values: []string{"manual", "static", "mcast", "dns", "etcd", "k8s"}, Doc: "How a node finds the others when it starts."}),
+		ignored(s, "a partition heals by itself",
+			Key{Name: "cluster.autoheal", Kind: Flag, Default: "on", Doc: "Repair a partition automatically."}),
+		ignored(s, "a node that is down is forgotten by itself",
+			Key{Name: "cluster.autoclean", Kind: Duration, Default: "5m", Doc: "Forget a node that has been down for so long."}),
+		notYet(s, "discovery by a static list",
+			Key{Name: "cluster.static.seeds", Kind: List, Doc: "Names of the nodes to join."}),
+		notYet(s, "discovery by multicast",
+			Key{Name: "cluster.multicast", Doc: "Group and port (EMQ 2.2)."},
+			Key{Name: "cluster.mcast.addr", Default: "239.192.0.1", Doc: "Multicast group."},
+			Key{Name: "cluster.mcast.ports", Kind: List, Default: "4369,4370", Doc: "Ports to try."},
+			Key{Name: "cluster.mcast.iface", Default: "0.0.0.0", Doc: "Address of the interface."},
+			Key{Name: "cluster.mcast.ttl", Kind: Int, Default: "255", Doc: "Time to live of the packets."},
+			Key{Name: "cluster.mcast.loop", Kind: Flag, Default: "on", Doc: "Receive one's own packets."},
+			Key{Name: "cluster.mcast.sndbuf", Kind: Bytesize, Default: "16KB", Doc: "Send buffer."},
+			Key{Name: "cluster.mcast.recbuf", Kind: Bytesize, Default: "16KB", Doc: "Receive buffer."},
+			Key{Name: "cluster.mcast.buffer", Kind: Bytesize, Default: "32KB", Doc: "User-level buffer."}),
+		notYet(s, "discovery by DNS",
+			Key{Name: "cluster.dns.name", Doc: "Name whose A records are the nodes."},
+			Key{Name: "cluster.dns.app", Doc: "Part of the node names before the @."}),
+		notYet(s, "discovery by etcd",
+			Key{Name: "cluster.etcd.server", Kind: List, Doc: "URLs of the servers."},
+			Key{Name: "cluster.etcd.prefix", Default: "emqcl", Doc: "Prefix of the path."},
+			Key{Name: "cluster.etcd.node_ttl", Kind: Duration, Default: "1m", Doc: "Time to live of a node's entry."}),
+		notYet(s, "discovery by Kubernetes",
+			Key{Name: "cluster.k8s.apiserver", Kind: List, Doc: "URLs of the API servers."},
+			Key{Name: "cluster.k8s.service_name", Doc: "Service whose end points are the nodes."},
+			Key{Name: "cluster.k8s.address_type", Kind: Enum, Values: []string{"ip", "dns"}, Default: "ip", Doc: "Form of the node names."},
+			Key{Name: "cluster.k8s.app_name", Doc: "Part of the node names before the @."},
+			Key{Name: "cluster.k8s.namespace", Doc: "Namespace of the service."}),
+	)
+}
+
+func nodeKeys() []Key {
+	const s = "Node"
+	const vm = "there is no Erlang VM to tune"
+	const ports = "one port carries all traffic between nodes: node.dist_listen"
+	return join(
+		supported(s,
+			Key{Name: "node.name", Default: "emq@127.0.0.1",
+				Doc: "The node's name, name@host, which must be unique in the cluster. It appears in $SYS topics and in all output."},
+			Key{Name: "node.cookie", Default: shippedCookie, Secret: true,
+				Doc: "The secret which nodes and emqttd_ctl share. Whoever knows it and reaches node.dist_listen controls the node: " +
+					"the shipped one is refused unless node.dist_listen is a loopback address."},
+			Key{Name: "node.data_dir", Kind: File, Default: "data",
+				Doc: "The folder of what must survive a restart. A relative path starts at the node's home, the folder that holds this etc/."},
+			Key{Name: "node.dist_listen", Kind: Address, Default: "127.0.0.1:6369",
+				Doc: "Where other nodes and emqttd_ctl are served. Each node of one machine needs a port of its own."},
+			Key{Name: "node.dist_advertise", Kind: HostPort, Default: "{{ node.dist_listen }}",
+				Doc: "The address by which others reach node.dist_listen, where the two differ: behind NAT, in a container, " +
+					"or when node.dist_listen is 0.0.0.0. The default is node.dist_listen."}),
+		ignored(s, vm,
+			Key{Name: "node.smp", Kind: Enum, Values: []string{"enable", "auto", "disable"}, Default: "auto", Doc: "Use several processors."},
+			Key{Name: "node.heartbeat", Kind: Flag, Doc: "Let a watchdog restart the VM."},
+			Key{Name: "node.kernel_poll", Kind: Flag, Default: "on", Doc: "Poll with epoll or kqueue."},
+			Key{Name: "node.async_threads", Kind: Int, Default: "32", Doc: "Threads for file access."},
+			Key{Name: "node.process_limit", Kind: Int, Default: "256000", Doc: "Number of Erlang processes."},
+			Key{Name: "node.dist_buffer_size", Kind: Bytesize, Default: "8MB", Doc: "Buffer of the Erlang distribution."},
+			Key{Name: "node.max_ets_tables", Kind: Int, Default: "256000", Doc: "Number of ETS tables."},
+			Key{Name: "node.fullsweep_after", Kind: Int, Default: "1000", Doc: "Generations between full garbage collections."},
+			Key{Name: "node.crash_dump", Kind: File, Default: "log/crash.dump", Doc: "File of the VM's crash dump."}),
+		ignored(s, "the limit of file descriptors is raised as far as the system allows",
+			Key{Name: "node.max_ports", Kind: Int, Default: "65536", Doc: "Number of sockets and files."}),
+		ignored(s, "a silent peer is noticed by heartbeats, after 8 s",
+			Key{Name: "node.dist_net_ticktime", Kind: Duration, Default: "60s", Doc: "Silence after which a peer counts as down."}),
+		ignored(s, ports,
+			Key{Name: "node.dist_listen_min", Kind: Int, Default: "6369", Doc: "First port for other nodes."},
+			Key{Name: "node.dist_listen_max", Kind: Int, Default: "6379", Doc: "Last port for other nodes."}),
+		notYet(s, "TLS between nodes",
+			Key{Name: "node.proto_dist", Kind: Enum, Values: []string{"inet_tcp", "inet6_tcp", "inet_tls"}, Default: "inet_tcp",
+				Harmless: []string{"inet_tcp", "inet6_tcp"}, Doc: "Transport between nodes. IPv6 is chosen by node.dist_listen."},
+			Key{Name: "node.ssl_dist_optfile", Kind: File, Doc: "Options of TLS between nodes."}),
+	)
+}
+
+var levels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency", "none"}
+
+func logKeys() []Key {
+	const s = "Log"
+	const rotated = "Size at which the file is rotated; 0 is never."
+	const kept = "Number of rotated files that are kept."
+	return join(
+		supported(s,
+			Key{Name: "log.dir", Kind: File, Default: "log", Doc: "The folder of the log files."},
+			Key{Name: "log.console", Kind: Enum, Values: []string{"off", "file", "console", "both"}, Default: "console",
+				Doc: "Where the log of log.console.level goes: nowhere (off), to log.console.file (file), to the console, which is " +
+					"standard error in the foreground and log/emqttd.log after `emqttd start` (console), or to both."},
+			Key{Name: "log.console.level", Kind: Enum, Values: levels, Default: "error",
+				Doc: "The least severe level of that log. A lower level explains more and costs more."},
+			Key{Name: "log.console.file", Kind: File, Default: "{{ log.dir }}/console.log", Doc: "File for log.console = file or both."},
+			Key{Name: "log.console.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
+			Key{Name: "log.console.count", Kind: Int, Default: "5", Doc: kept},
+			Key{Name: "log.info.file", Kind: File, Doc: "One more file, with all from level info up. Empty: no such file."},
+			Key{Name: "log.info.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
+			Key{Name: "log.info.count", Kind: Int, Default: "5", Doc: kept},
+			Key{Name: "log.error.file", Kind: File, Default: "{{ log.dir }}/error.log",
+				Doc: "A file with all from level error up. Empty: no such file."},
+			Key{Name: "log.error.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
+			Key{Name: "log.error.count", Kind: Int, Default: "5", Doc: kept},
+			Key{Name: "log.crash", Kind: Flag, Default: "on", Doc: "Write the report of a fatal crash also to log.crash.file."},
+			Key{Name: "log.crash.file", Kind: File, Default: "{{ log.dir }}/crash.log", Doc: "File for log.crash."}),
+		ignored(s, "the error log is neither redirected nor throttled",
+			Key{Name: "log.error.redirect", Kind: Flag, Default: "on", Doc: "Take over messages of Erlang's own logger."},
+			Key{Name: "log.error.messages_per_second", Kind: Int, Default: "1000", Doc: "Limit for such messages."}),
+		ignored(s, "the log goes to the console and to files; the service manager takes it to syslog",
+			Key{Name: "log.syslog", Kind: Flag, Default: "on", Doc: "Write to syslog."},
+			Key{Name: "log.syslog.identity", Default: "emqttd", Doc: "Name in syslog."},
+			Key{Name: "log.syslog.facility", Default: "local0", Doc: "Facility in syslog."},
+			Key{Name: "log.syslog.level", Kind: Enum, Values: levels, Default: "error", Doc: "Least severe level for syslog."}),
+	)
+}
+
+func sysmonKeys() []Key {
+	return ignored("System monitor", "there is no Erlang VM to monitor",
+		Key{Name: "sysmon.long_gc", Kind: Bool, Default: "false", Doc: "Report long garbage collections."},
+		Key{Name: "sysmon.long_schedule", Kind: Int, Default: "240", Doc: "Report a process that runs for so many milliseconds."},
+		Key{Name: "sysmon.large_heap", Kind: Bytesize, Default: "8MB", Doc: "Report a process with such a heap."},
+		Key{Name: "sysmon.busy_port", Kind: Bool, Default: "false", Doc: "Report a process that waits for a port."},
+		Key{Name: "sysmon.busy_dist_port", Kind: Bool, Default: "true", Doc: "Report a process that waits for the distribution."})
+}

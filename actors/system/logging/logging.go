@@ -1,0 +1,147 @@
+// Package logging writes the node's log: log/slog with EMQ's levels, lines and files.
+//
+//	2026-11-23 12:00:01.123 [info] client connected client_id=c1 peer=10.0.0.7:52011
+//
+// A record goes to up to four sinks, each with a level of its own: the console (stderr), the console file, the info
+// file and the error file. Files rotate by size. A record whose level no sink wants costs one comparison.
+//
+// Writing is synchronous and a write error is not reported anywhere but on stderr, once per file: the log must not be
+// able to stop the broker.
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+
+	"emqttd/config"
+)
+
+// Levels of EMQ which slog lacks, at distances that sort as EMQ sorts them.
+const (
+	LevelNotice    = slog.LevelInfo + 2
+	LevelCritical  = slog.LevelError + 4
+	LevelAlert     = slog.LevelError + 8
+	LevelEmergency = slog.LevelError + 12
+	levelNone      = slog.Level(math.MaxInt32)
+)
+
+var levels = []struct {
+	name  string
+	level slog.Level
+}{
+	{"debug", slog.LevelDebug},
+	{"info", slog.LevelInfo},
+	{"notice", LevelNotice},
+	{"warning", slog.LevelWarn},
+	{"error", slog.LevelError},
+	{"critical", LevelCritical},
+	{"alert", LevelAlert},
+	{"emergency", LevelEmergency},
+	{"none", levelNone},
+}
+
+// ParseLevel returns the level that EMQ calls name.
+func ParseLevel(name string) (slog.Level, error) {
+	for _, l := range levels {
+		if l.name == name {
+			return l.level, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown log level %q", name)
+}
+
+// levelName is the name of the highest level that is not above l.
+func levelName(l slog.Level) string {
+	name := levels[0].name
+	for _, known := range levels[:len(levels)-1] {
+		if l >= known.level {
+			name = known.name
+		}
+	}
+	return name
+}
+
+// Console says what the configuration's console is for this run.
+type Console uint8
+
+const (
+	// AsConfigured lets log.console decide.
+	AsConfigured Console = iota
+	// Always writes to the console too, whatever log.console says: `emqttd foreground`.
+	Always
+)
+
+// Log is an open log. Close it after the last record.
+type Log struct {
+	*slog.Logger
+	files []*rotating
+	crash *os.File
+}
+
+// Open opens the log files of c and returns the logger. Folders that do not exist are made. It returns all that is
+// wrong with the files at once, and then leaves nothing open.
+func Open(c *config.Config, console io.Writer, mode Console) (*Log, error) {
+	var errs []error
+	l := new(Log)
+	h := &handler{sinks: new([]sink)}
+	level, err := ParseLevel(c.Log.Level)
+	errs = append(errs, err)
+	add := func(w io.Writer, level slog.Level) { *h.sinks = append(*h.sinks, sink{w: w, level: level}) }
+	file := func(f config.LogFile, level slog.Level) {
+		if f.File == "" {
+			return
+		}
+		r, err := openRotating(c.Path(f.File), int64(f.Size), f.Count)
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		l.files = append(l.files, r)
+		add(r, level)
+	}
+	if mode == Always || c.Log.Console == "console" || c.Log.Console == "both" {
+		add(console, level)
+	}
+	if c.Log.Console == "file" || c.Log.Console == "both" {
+		file(c.Log.ConsoleFile, level)
+	}
+	file(c.Log.Info, slog.LevelInfo)
+	file(c.Log.Error, slog.LevelError)
+	errs = append(errs, l.openCrash(c))
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	h.ready()
+	l.Logger = slog.New(h)
+	return l, nil
+}
+
+// openCrash has the runtime write what it prints at a fatal crash to a file too.
+func (l *Log) openCrash(c *config.Config) error {
+	if !c.Log.Crash || c.Log.CrashFile == "" {
+		return nil
+	}
+	f, err := openAppend(c.Path(c.Log.CrashFile))
+	if err != nil {
+		return err
+	}
+	l.crash = f
+	return debug.SetCrashOutput(f, debug.CrashOptions{})
+}
+
+// Close closes the files. Records that come later are lost.
+func (l *Log) Close() error {
+	var errs []error
+	for _, f := range l.files {
+		errs = append(errs, f.Close())
+	}
+	if l.crash != nil {
+		errs = append(errs, debug.SetCrashOutput(nil, debug.CrashOptions{}), l.crash.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -61,11 +61,13 @@ func sessionKeys() []Key {
 				Doc: "QoS 1 and 2 messages on their way to one client at a time; 0 is as many as there are packet identifiers, 65535. " +
 					"More fills slow lines better; less keeps closer to the order after a retry, and uses less memory."},
 			Key{Name: "mqtt.session.retry_interval", Kind: Duration, Default: "20s",
-				Doc: "After how long a message that was not acknowledged is sent again; 0 is never."},
+				Doc: "After how long a message that was not acknowledged is sent again; 0 is never, else at least 1s. Less repairs losses sooner and sends more duplicates to slow clients."},
 			Key{Name: "mqtt.session.max_awaiting_rel", Kind: Int, Default: "1000",
-				Doc: "QoS 2 messages of one client that may wait for their PUBREL; 0 is as many as there are packet identifiers, 65535."},
+				Doc: "QoS 2 messages of one client that may wait for their PUBREL; 0 is as many as there are packet identifiers, 65535. " +
+					"More lets a client go further ahead, less saves memory."},
 			Key{Name: "mqtt.session.await_rel_timeout", Kind: Duration, Default: "30s",
-				Doc: "After how long a QoS 2 message whose PUBREL does not come is given up."},
+				Doc: "After how long a QoS 2 message whose PUBREL does not come is given up, at least 1s. " +
+					"Less frees memory sooner; a client that is away for longer may then be heard twice."},
 			Key{Name: "mqtt.session.expiry_interval", Kind: Duration, Default: "2h", Aliases: []string{"mqtt.session.expired_after"},
 				Doc: "How long a session with clean session 0 outlives its connection. Longer keeps more messages for clients that are away, " +
 					"and memory for those that never come back; 0 ends it at once."},
@@ -100,7 +102,7 @@ func brokerKeys() []Key {
 	return join(
 		supported(s,
 			Key{Name: "mqtt.broker.sys_interval", Kind: Duration, Default: "1m",
-				Doc: "Period of the $SYS messages; 0 is never, else at least 1s."},
+				Doc: "Period of the $SYS messages; 0 is never, else at least 1s. Less is more current and more traffic."},
 			Key{Name: "mqtt.pubsub.pool_size", Kind: Int, Default: "8",
 				Doc: "Topic shards, the writers of the subscription tables, 1 to 1024. More spreads many SUBSCRIBEs over more processors; publishing does not depend on it."},
 			Key{Name: "mqtt.shared_subscription_strategy", Kind: Enum, Values: strategies, Default: "random",
@@ -124,7 +126,8 @@ func retainerKeys() []Key {
 	return join(
 		supported(s,
 			Key{Name: "retainer.max_message_num", Kind: Int, Default: "1000000", Aliases: []string{"module.retainer.max_message_num"},
-				Doc: "Retained messages of a node; 0 is no limit. Beyond it messages on further topics are delivered, but not retained."},
+				Doc: "Retained messages of a node; 0 is no limit. Beyond it messages on further topics are delivered, but not retained. " +
+					"Each takes its size and some hundred bytes of memory."},
 			Key{Name: "retainer.max_payload_size", Kind: Bytesize, Default: "64KB", Aliases: []string{"module.retainer.max_payload_size"},
 				Doc: "The largest payload that is retained; 0 is no limit. A message with a larger one is delivered, but not retained."},
 			Key{Name: "retainer.expiry_interval", Kind: Duration, Default: "0", Aliases: []string{"module.retainer.expired_after"},

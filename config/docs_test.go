@@ -1,0 +1,110 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+//go:generate go test -run TestDocumentationIsUpToDate -update .
+
+const documentation = `# Configuration
+
+This page is generated from the registry of keys (` + "`go generate ./config`" + `); a test fails when it is out of date.
+
+A node reads ` + "`etc/emq.conf`" + `, one ` + "`key = value`" + ` per line, then the plugin files ` + "`etc/plugins/*.conf`" + `, then the
+environment, then the flags; each wins over the one before. It reads them once, when it starts. All mistakes are reported at once, with
+file and line, and the node does not start; what is merely odd is a warning. No message repeats the value of a secret.
+
+- **The grammar** is that of EMQ 2.x. The value runs to the end of the line: no quotes, no escapes, no comments behind it. A line whose
+  first character is ` + "`#`" + ` is a comment. A dot within a word of a key is written ` + "`\\.`" + `. ` + "`include GLOB`" + ` takes in other files, relative to the
+  including one. ` + "`{{ platform_etc_dir }}`, `{{ platform_data_dir }}` and `{{ platform_log_dir }}`" + ` are ` + "`etc`, `data` and `log`" + `.
+- **A key that is given twice** has the value of its last line, with a warning that names both.
+- **Relative paths** start at the node's home: ` + "`EMQ_HOME`" + `, or the folder that holds the ` + "`etc/`" + ` of the file.
+- **Listeners are not defaults**: one exists only where a file, the environment or a flag names it.
+
+| type | is written |
+| --- | --- |
+| duration | ` + "`30s`, `5m`, `1d2h`, `500ms`" + `; units ms s m h d w f (a fortnight); a bare number is seconds |
+| size | ` + "`64KB`, `1MB`" + `; units KB MB GB, or kb mb gb; a bare number is bytes |
+| percent | ` + "`20%`, or `0.2`" + ` |
+| IP:port | ` + "`1883` (all IPv4 addresses), `127.0.0.1:1883`, `::1:1883`, `[::1]:1883`" + ` |
+| true, false and on, off | either pair is understood |
+
+| status | means |
+| --- | --- |
+| supported | does what it says |
+| ignored | means nothing in this implementation: accepted, with a warning that says why |
+| not yet | belongs to a feature this version does not have: refused, so that nobody believes that it is on |
+
+## Environment
+
+| variable | sets |
+| --- | --- |
+| ` + "`EMQ_HOME`" + ` | the node's home |
+| ` + "`EMQ__` and a key with `__` for each dot, as in `EMQ__mqtt__max_packet_size`" + ` | that key; a name all in capitals stands for a key in small letters |
+`
+
+// cell escapes text for a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// code sets text as code, and nothing as nothing.
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + cell(s) + "`"
+}
+
+func (k *Key) typeCell() string {
+	if k.Kind == Enum {
+		return strings.Join(k.Values, ", ")
+	}
+	return k.Kind.String()
+}
+
+func (k *Key) statusCell() string {
+	if k.Status == Supported {
+		return "supported"
+	}
+	s := k.Status.String() + ": " + k.Reason
+	if len(k.Harmless) > 0 {
+		s += " (`" + strings.Join(k.Harmless, "`, `") + "` is accepted)"
+	}
+	return s
+}
+
+func (k *Key) meaningCell() string {
+	s := k.Doc
+	if len(k.Aliases) > 0 {
+		s += " Formerly `" + strings.Join(k.Aliases, "`, `") + "`."
+	}
+	return s
+}
+
+func render() string {
+	var b strings.Builder
+	b.WriteString(documentation)
+	for _, name := range slices.Sorted(maps.Keys(shortEnv)) {
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", name, shortEnv[name])
+	}
+	b.WriteString("\n## Names of EMQ 2.0 and 2.1\n\nOther former names stand with their keys below.\n\n| then | now |\n| --- | --- |\n")
+	for _, l := range oldListeners {
+		fmt.Fprintf(&b, "| `%s`, `%s.…` | `%s`, `%s.…` |\n", l.old, l.old, l.now, l.now)
+	}
+	section := ""
+	for _, k := range Keys() {
+		if k.Section != section {
+			section = k.Section
+			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | status | meaning |\n| --- | --- | --- | --- | --- |\n", section)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", k.Name, cell(k.typeCell()), code(k.Default), cell(k.statusCell()), cell(k.meaningCell()))
+	}
+	return b.String()
+}
+
+func TestDocumentationIsUpToDate(t *testing.T) {
+	golden(t, "../docs/configuration.md", render())
+}

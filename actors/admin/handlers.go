@@ -1,0 +1,164 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sysdescr is what the broker calls itself.
+const Sysdescr = "Go MQTT Broker"
+
+const notFoundText = "Not Found.\n"
+
+func notFound() Result { return Result{Text: notFoundText, ExitCode: 1} }
+
+func refused(err error) Result { return Result{Text: "Error: " + err.Error() + "\n", ExitCode: 1} }
+
+// coreHandlers are the commands of the broker itself, in the order in which help lists them.
+func coreHandlers() []*Handler {
+	return []*Handler{
+		{Name: "status", Run: status, Usage: []Usage{{"status", "Show broker status"}}},
+		{Name: "broker", Run: broker, Usage: []Usage{
+			{"broker", "Show broker version, uptime and description"},
+			{"broker stats", "Show broker statistics of clients, topics, subscribers"},
+			{"broker metrics", "Show broker metrics"},
+		}},
+		{Name: "clients", Run: clients, Usage: []Usage{
+			{"clients list", "List all clients"},
+			{"clients show <ClientId>", "Show a client"},
+			{"clients kick <ClientId>", "Kick out a client"},
+		}},
+		{Name: "sessions", Run: sessions, Usage: []Usage{
+			{"sessions list", "List all sessions"},
+			{"sessions list persistent", "List all persistent sessions"},
+			{"sessions list transient", "List all transient sessions"},
+			{"sessions show <ClientId>", "Show a session"},
+		}},
+		{Name: "routes", Run: routes, Usage: []Usage{
+			{"routes list", "List all routes"},
+			{"routes show <Topic>", "Show a route"},
+		}},
+		{Name: "topics", Run: topics, Usage: []Usage{
+			{"topics list", "List all topics"},
+			{"topics show <Topic>", "Show a topic"},
+		}},
+		{Name: "subscriptions", Run: subscriptions, Usage: []Usage{
+			{"subscriptions list", "List all subscriptions"},
+			{"subscriptions show <ClientId>", "Show subscriptions of a client"},
+			{"subscriptions add <ClientId> <Topic> <QoS>", "Add a subscription for a session"},
+			{"subscriptions del <ClientId> <Topic>", "Delete a subscription of a session"},
+		}},
+		{Name: "listeners", Run: listeners, Usage: []Usage{{"listeners", "List listeners"}}},
+		{Name: "actors", Run: actors, Usage: []Usage{
+			{"actors tree [<Name>] [--shape] [--all]", "Show the supervision tree"},
+			{"actors show <Name>", "Show an actor"},
+			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
+		}},
+		{Name: "help", Run: help, Usage: []Usage{{"help [<Command>]", "Show this help, or that of a command"}}},
+		{Name: "node", Run: node, Hidden: true, Usage: []Usage{
+			{"node ping", "Ask whether the node runs"},
+			{"node stop", "Stop the node"},
+		}},
+	}
+}
+
+func help(r *Request) Result {
+	if len(r.Args) != 1 {
+		return Result{Text: r.registry.usage()}
+	}
+	h := r.registry.lookup(r.Args[0])
+	if h == nil {
+		return Result{Text: r.registry.usage(), ExitCode: 1}
+	}
+	return Result{Text: h.usage()}
+}
+
+func node(r *Request) Result {
+	switch {
+	case slices.Equal(r.Args, []string{"ping"}):
+		if !r.Sources.Running() {
+			return Result{Text: "starting\n", ExitCode: 1}
+		}
+		return Result{Text: "pong\n"}
+	case slices.Equal(r.Args, []string{"stop"}):
+		r.Sources.Stop()
+		return Result{Text: "ok\n"}
+	}
+	return r.WrongArguments()
+}
+
+func status(r *Request) Result {
+	if len(r.Args) != 0 {
+		return r.WrongArguments()
+	}
+	text := fmt.Sprintf("Node '%s' is started\n", r.Sources.Node)
+	if !r.Sources.Running() {
+		return Result{Text: text + "emqttd is not running\n", ExitCode: 1}
+	}
+	return Result{Text: text + fmt.Sprintf("emqttd %s is running\n", r.Sources.Version)}
+}
+
+func broker(r *Request) Result {
+	var b strings.Builder
+	switch {
+	case len(r.Args) == 0:
+		for _, line := range [][2]string{
+			{"sysdescr", Sysdescr},
+			{"version", r.Sources.Version},
+			{"uptime", formatUptime(r.Sources.Uptime())},
+			{"datetime", formatTime(time.Now())},
+		} {
+			fmt.Fprintf(&b, "%-10s: %s\n", line[0], line[1])
+		}
+	case slices.Equal(r.Args, []string{"stats"}):
+		for _, s := range r.Sources.Stats() {
+			fmt.Fprintf(&b, "%-20s: %d\n", s.Name, s.Value)
+		}
+	case slices.Equal(r.Args, []string{"metrics"}):
+		metrics := slices.Clone(r.Sources.Metrics())
+		slices.SortFunc(metrics, func(a, b Stat) int { return strings.Compare(a.Name, b.Name) })
+		for _, s := range metrics {
+			fmt.Fprintf(&b, "%-24s: %d\n", s.Name, s.Value)
+		}
+	default:
+		return r.WrongArguments()
+	}
+	return Result{Text: b.String()}
+}
+
+// formatUptime writes a duration as EMQ does: units that are still zero are left out, seconds always stand.
+func formatUptime(d time.Duration) string {
+	s := int64(d / time.Second)
+	parts := []struct {
+		n    int64
+		unit string
+	}{{s / 86400, "days"}, {s / 3600 % 24, "hours"}, {s / 60 % 60, "minutes"}, {s % 60, "seconds"}}
+	var out []string
+	for i, p := range parts {
+		if p.n > 0 || len(out) > 0 || i == len(parts)-1 {
+			out = append(out, fmt.Sprintf("%d %s", p.n, p.unit))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func formatTime(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+func listeners(r *Request) Result {
+	if len(r.Args) != 0 {
+		return r.WrongArguments()
+	}
+	return slicePage(r, r.Sources.Listeners(), func(b *strings.Builder, l ListenerInfo) {
+		fmt.Fprintf(b, "listener on %s:%s\n", l.Protocol, l.Listen)
+		fmt.Fprintf(b, "  %-16s: %d\n", "acceptors", l.Acceptors)
+		fmt.Fprintf(b, "  %-16s: %d\n", "max_clients", l.MaxClients)
+		fmt.Fprintf(b, "  %-16s: %d\n", "current_clients", l.CurrentClients)
+		reasons := make([]string, len(l.ShutdownCount))
+		for i, s := range l.ShutdownCount {
+			reasons[i] = fmt.Sprintf("{%s,%d}", s.Name, s.Value)
+		}
+		fmt.Fprintf(b, "  %-16s: [%s]\n", "shutdown_count", strings.Join(reasons, ","))
+	})
+}

@@ -1,0 +1,209 @@
+package admin
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCommandsPrintWhatEMQPrints(t *testing.T) {
+	for _, tc := range []struct {
+		args, want string
+		code       int
+	}{
+		{"status", "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\n", 0},
+		{"broker stats", "clients/count       : 2\nclients/max         : 5\nroutes/count        : 2\n", 0},
+		{"broker metrics", "bytes/received          : 1\npackets/sent            : 2\n", 0},
+		{"clients list", "Client(c1, clean_sess=true, username=undefined, peername=127.0.0.1:52011, connected_at=1479808000)\n" +
+			"Client(c2\\x1b[2J, clean_sess=false, username=al, peername=::1:1, connected_at=1479808000)\n", 0},
+		{"clients show c1", "Client(c1, clean_sess=true, username=undefined, peername=127.0.0.1:52011, connected_at=1479808000)\n", 0},
+		{"clients show nobody", "Not Found.\n", 1},
+		{"clients kick c1", "", 0},
+		{"clients kick nobody", "Not Found.\n", 1},
+		{"sessions list persistent", "Session(c2, clean_sess=false, subscriptions=0, max_inflight=0, inflight=5, mqueue_len=7, " +
+			"mqueue_dropped=1, awaiting_rel=4, deliver_msg=3, enqueue_msg=9, created_at=1479808000)\n", 0},
+		{"sessions list transient", "Session(c1, clean_sess=true, subscriptions=2, max_inflight=32, inflight=0, mqueue_len=0, " +
+			"mqueue_dropped=0, awaiting_rel=0, deliver_msg=0, enqueue_msg=0, created_at=1479808000)\n", 0},
+		{"sessions show nobody", "Not Found.\n", 1},
+		{"routes list", "a/# -> emq@127.0.0.1\nb//c/ -> emq@127.0.0.1\n", 0},
+		{"routes show a/#", "a/# -> emq@127.0.0.1\n", 0},
+		{"routes show none", "Not Found.\n", 1},
+		{"topics list", "a/#\nb//c/\n", 0},
+		{"topics show a/#", "a/# -> emq@127.0.0.1\n", 0},
+		{"topics show none", "Not Found.\n", 1},
+		{"subscriptions list", "c1 -> a/#\nc1 -> b//c/\nc2 -> x\n", 0},
+		{"subscriptions show c1", "c1 -> a/#\n  qos     : 1\nc1 -> b//c/\n  qos     : 0\n  share   : g\n", 0},
+		{"subscriptions show nobody", "Not Found.\n", 1},
+		{"subscriptions add c1 $share/g/t 2", "ok\n", 0},
+		{"subscriptions add c1 t 3", "QoS should be 0, 1, 2\n", 1},
+		{"subscriptions add nobody t 0", "Error: Session not found!\n", 1},
+		{"subscriptions del c1 t", "ok\n", 0},
+		{"subscriptions del nobody t", "Error: Session not found!\n", 1},
+		{"listeners", "listener on mqtt:tcp:0.0.0.0:1883\n  acceptors       : 16\n  max_clients     : 102400\n" +
+			"  current_clients : 2\n  shutdown_count  : [{keepalive_timeout,3},{closed,10}]\n", 0},
+		{"actors tree --shape", "node\n├─ sessions/<0..n>\n└─ admin\n", 0},
+		{"actors tree", "node                                    children=2 mailbox=0 restarts=0\n" +
+			"├─ sessions                             children=2 mailbox=0 restarts=1\n" +
+			"│  ├─ 0                                 children=0 mailbox=0 restarts=0\n" +
+			"│  └─ 1                                 children=1 mailbox=0 restarts=0\n" +
+			"└─ admin                                children=0 mailbox=3 restarts=0\n", 0},
+		{"actors tree nobody", "Not Found.\n", 1},
+		{"actors show admin", "id        : node/admin\nkind      : *admin.admin\nchildren  : 0\nmailbox   : 3\nrestarts  : 0\n", 0},
+		{"actors show nobody", "Not Found.\n", 1},
+		{"actors kill sessions/1", "ok\n", 0},
+		{"actors kill nobody", "Not Found.\n", 1},
+		{"actors kill node", "Error: the root is not killed; use `emqttd stop`\n", 1},
+		{"node ping", "pong\n", 0},
+		{"node stop", "ok\n", 0},
+	} {
+		t.Run(tc.args, func(t *testing.T) {
+			got, code := ctl(t, newFake().sources(), strings.Fields(tc.args)...)
+			if got != tc.want || code != tc.code {
+				t.Errorf("got %d\n%s\nwant %d\n%s", code, got, tc.code, tc.want)
+			}
+		})
+	}
+}
+
+func TestBrokerDescribesItself(t *testing.T) {
+	got, code := ctl(t, newFake().sources(), "broker")
+	want := `^sysdescr  : Go MQTT Broker\nversion   : 0\.1\.0\nuptime    : 3 minutes, 32 seconds\n` +
+		`datetime  : \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$`
+	if code != 0 || !regexp.MustCompile(want).MatchString(got) {
+		t.Errorf("%d\n%s", code, got)
+	}
+}
+
+func TestUptimeLeavesOutLeadingZeroUnitsOnly(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                          "0 seconds",
+		59 * time.Second:           "59 seconds",
+		time.Hour:                  "1 hours, 0 minutes, 0 seconds",
+		49*time.Hour + time.Minute: "2 days, 1 hours, 1 minutes, 0 seconds",
+	} {
+		if got := formatUptime(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestNodeThatStartsSaysSoWithAnExitCode(t *testing.T) {
+	f := newFake()
+	f.running = false
+	for args, want := range map[string]string{
+		"status":    "Node 'emq@127.0.0.1' is started\nemqttd is not running\n",
+		"node ping": "starting\n",
+	} {
+		if got, code := ctl(t, f.sources(), strings.Fields(args)...); got != want || code != 1 {
+			t.Errorf("%s: %d %q", args, code, got)
+		}
+	}
+}
+
+func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
+	src := newFake().sources()
+	whole, code := ctl(t, src)
+	if code != 0 || !strings.HasPrefix(whole, "Usage: emqttd_ctl\n"+strings.Repeat("-", 80)+"\nstatus ") {
+		t.Errorf("help: %d\n%s", code, whole)
+	}
+	if strings.Contains(whole, "node stop") {
+		t.Error("help shows what is between our own programs")
+	}
+	if !strings.Contains(whole, fmt.Sprintf("%-48s# %s\n", "clients kick <ClientId>", "Kick out a client")) {
+		t.Errorf("usage line is not EMQ's:\n%s", whole)
+	}
+	if got, code := ctl(t, src, "no-such"); got != whole || code != 1 {
+		t.Errorf("unknown command: %d\n%s", code, got)
+	}
+	for _, args := range []string{
+		"clients", "clients list all", "clients kick", "sessions list odd", "sessions", "routes x", "topics x y z",
+		"subscriptions add c1 t", "listeners stop", "actors", "actors tree a b", "broker x", "node", "status x",
+	} {
+		got, code := ctl(t, src, strings.Fields(args)...)
+		name := strings.Fields(args)[0]
+		if code != 1 || !strings.HasPrefix(got, name) || !strings.Contains(got, "# ") {
+			t.Errorf("%s: %d\n%s", args, code, got)
+		}
+	}
+}
+
+func TestLongListsComeInPagesAndEveryRowOnce(t *testing.T) {
+	f := newFake()
+	f.clients = nil
+	for i := range 3*pageRows + 7 {
+		f.clients = append(f.clients, ClientInfo{ID: fmt.Sprintf("client-%d", i)})
+	}
+	got, _ := ctl(t, f.sources(), "clients", "list")
+	if n := strings.Count(got, "\n"); n != len(f.clients) {
+		t.Errorf("%d lines for %d clients", n, len(f.clients))
+	}
+	for i := range f.clients {
+		if !strings.Contains(got, fmt.Sprintf("Client(client-%d,", i)) {
+			t.Fatalf("client %d is missing", i)
+		}
+	}
+}
+
+func TestPagesOfHugeRowsStayBelowTheLimitOfTheWire(t *testing.T) {
+	f := newFake()
+	f.subs = nil
+	for i := range 40 {
+		f.subs = append(f.subs, SubscriptionInfo{ClientID: "c1", Topic: strings.Repeat("x", 60_000) + fmt.Sprint(i)})
+	}
+	for _, args := range [][]string{{"subscriptions", "list"}, {"subscriptions", "show", "c1"}} {
+		r, cmd, lines := NewRegistry(), &Command{Args: args}, 0
+		for {
+			res := r.run(f.sources(), cmd)
+			if _, err := res.Serialize(); err != nil {
+				t.Fatalf("%v: %v", args, err)
+			}
+			lines += strings.Count(res.Text, " -> ")
+			if res.Cursor == "" {
+				break
+			}
+			cmd.Cursor = res.Cursor
+		}
+		if lines != 40 {
+			t.Errorf("%v: %d rows of 40", args, lines)
+		}
+	}
+}
+
+func TestForgedCursorIsAnErrorAndNoPanic(t *testing.T) {
+	src := newFake().sources()
+	for _, cursor := range []string{"-1", "x", "99999999999999999999"} {
+		res := NewRegistry().run(src, &Command{Args: []string{"listeners"}, Cursor: cursor})
+		if res.ExitCode != 1 || res.Text != "Error: bad cursor\n" {
+			t.Errorf("%q: %+v", cursor, res)
+		}
+	}
+}
+
+func TestPluginCommandOverridesInItsPlaceAndLeavesAgain(t *testing.T) {
+	r := NewRegistry()
+	names := func() (out []string) {
+		for _, h := range *r.handlers.Load() {
+			out = append(out, h.Name)
+		}
+		return out
+	}
+	before := names()
+	r.set(&Handler{Name: "retainer", Run: func(*Request) Result { return Result{Text: "1"} }})
+	r.set(&Handler{Name: "last", Run: func(*Request) Result { return Result{} }})
+	r.set(&Handler{Name: "retainer", Run: func(*Request) Result { panic("boom") }})
+	if got := names(); !slices.Equal(got, append(slices.Clone(before), "retainer", "last")) {
+		t.Errorf("order %v", got)
+	}
+	res := r.run(newFake().sources(), &Command{Args: []string{"retainer"}})
+	if res.ExitCode != 1 || res.Text != "RPC to emq@127.0.0.1 error: boom\n" {
+		t.Errorf("a panic gave %+v", res)
+	}
+	r.remove("retainer")
+	r.remove("last")
+	if got := names(); !slices.Equal(got, before) {
+		t.Errorf("left over: %v", got)
+	}
+}

@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	pageRows = 500 // rows asked of a source at a time: some 75 KB of text
+	// pageBytes bounds the text of one Result, well below wire.MaxBody. Client ids and topics may have 64 KB each, so rows
+	// alone do not bound it.
+	pageBytes = 256 << 10
+)
+
+// listPage prints one page of a list source. When the rows are so long that they do not fit, it asks again for fewer.
+func listPage[T any](r *Request, list func(cursor string, limit int) ([]T, string), line func(*strings.Builder, T)) Result {
+	for limit := pageRows; ; limit /= 4 {
+		rows, next := list(r.Cursor, max(limit, 1))
+		var b strings.Builder
+		for _, row := range rows {
+			line(&b, row)
+		}
+		if b.Len() <= pageBytes || limit <= 1 {
+			return Result{Text: b.String(), Cursor: next}
+		}
+	}
+}
+
+// slicePage prints one page of rows that are all at hand; the cursor is the index of the first.
+func slicePage[T any](r *Request, rows []T, line func(*strings.Builder, T)) Result {
+	at, err := strconv.Atoi(r.Cursor)
+	if r.Cursor != "" && (err != nil || at < 0) {
+		return Result{Text: "Error: bad cursor\n", ExitCode: 1}
+	}
+	var b strings.Builder
+	for ; at < len(rows); at++ {
+		if b.Len() > pageBytes/2 {
+			return Result{Text: b.String(), Cursor: strconv.Itoa(at)}
+		}
+		line(&b, rows[at])
+	}
+	return Result{Text: b.String()}
+}
+
+// safe makes text that clients chose fit for a terminal and for one line: control characters, which MQTT allows in
+// identifiers and topics, are written as Go escapes.
+func safe(s string) string {
+	clean := true
+	for _, c := range s {
+		if unsafeRune(c) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range s {
+		if unsafeRune(c) {
+			q := strconv.QuoteRuneToASCII(c)
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+func unsafeRune(c rune) bool {
+	return c == utf8.RuneError || unicode.IsControl(c) || unicode.Is(unicode.Cf, c)
+}

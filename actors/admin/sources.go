@@ -1,0 +1,164 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Sources is everything that the admin actor and the HTTP API know of the node: functions that actors/node fills in.
+// They are called from many goroutines at once, never from an actor's own, and may block for seconds.
+//
+// A list function returns at most limit rows after the cursor and the cursor of the next page; "" is both the first
+// page and the end. Rows that come and go meanwhile may be missed or not; those that stay are listed exactly once. The
+// cursor is opaque here.
+type Sources struct {
+	Node           string // the node's name, such as emq@127.0.0.1
+	Version        string
+	AllowAnonymous bool // mqtt.allow_anonymous: without it the HTTP API answers 401 until there is authentication
+
+	Running func() bool          // false while the node starts or stops
+	Uptime  func() time.Duration // since the node started
+	Stop    func()               // begins an orderly stop and returns at once
+
+	Clients func(cursor string, limit int) (page []ClientInfo, next string)
+	Client  func(id string) (ClientInfo, bool)
+	Kick    func(id string) bool // closes the connection; false when there is none
+
+	Sessions func(filter SessionFilter, cursor string, limit int) (page []SessionInfo, next string)
+	Session  func(id string) (SessionInfo, bool)
+
+	Subscriptions   func(cursor string, limit int) (page []SubscriptionInfo, next string)
+	SubscriptionsOf func(id string) (all []SubscriptionInfo, found bool) // found: the session exists
+	// Subscribe and Unsubscribe act for a session. filter is as a client would write it, $share/ and $local/ included.
+	// They return ErrNoSession, or what is wrong with the filter.
+	Subscribe   func(id, filter string, qos byte) error
+	Unsubscribe func(id, filter string) error
+
+	Topics func(cursor string, limit int) (page []string, next string)
+	Routes func(cursor string, limit int) (page []RouteInfo, next string)
+	Route  func(topic string) []RouteInfo // of exactly this filter
+
+	Stats     func() []Stat // clients/count, clients/max, …, in the order in which they are to be shown
+	Metrics   func() []Stat
+	Listeners func() []ListenerInfo
+
+	// Tree returns the supervision tree below the actor with this id ("node" is the root). The children of shards are
+	// counted; they are listed too when all is true.
+	Tree    func(id string, all bool) (Actor, bool)
+	Inspect func(id string) (Actor, bool) // one actor, without its children
+	Kill    func(id string) bool          // crashes the actor; false when there is none
+
+	Publish func(PublishRequest) error // nil when the message was taken over
+}
+
+// Refusals of Sources.
+var (
+	ErrNoSession = errors.New("no such session")
+	ErrTooLarge  = errors.New("message too large")
+)
+
+// missing returns the functions that were left nil: a mistake in the program, to be found at start-up and not by the
+// operator's first question.
+func (s *Sources) missing() error {
+	v := reflect.ValueOf(s).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Func && f.IsNil() {
+			return fmt.Errorf("admin: Sources.%s is not set", v.Type().Field(i).Name)
+		}
+	}
+	return nil
+}
+
+// ClientInfo is one connected client.
+type ClientInfo struct {
+	ID           string
+	Username     string // "" when it gave none
+	IP           string
+	Port         int
+	CleanSession bool
+	ProtoVersion byte // 3, 4 or 5
+	KeepAlive    int  // seconds
+	ConnectedAt  time.Time
+}
+
+// SessionFilter chooses sessions for a list.
+type SessionFilter uint8
+
+// The filters: persistent is clean session 0.
+const (
+	AllSessions SessionFilter = iota
+	PersistentSessions
+	TransientSessions
+)
+
+// Match reports whether a session with this clean session flag is wanted.
+func (f SessionFilter) Match(cleanSession bool) bool {
+	return f == AllSessions || (f == TransientSessions) == cleanSession
+}
+
+// SessionInfo is one session, connected or not.
+type SessionInfo struct {
+	ClientID      string
+	CleanSession  bool
+	Subscriptions int
+	MaxInflight   int
+	Inflight      int
+	QueueLen      int
+	QueueDropped  uint64
+	AwaitingRel   int
+	Delivered     uint64 // messages delivered to the client
+	Enqueued      uint64 // messages that had to wait in the queue
+	CreatedAt     time.Time
+}
+
+// SubscriptionInfo is one subscription of one session.
+type SubscriptionInfo struct {
+	ClientID string
+	Topic    string // the filter, without $share/<group>/, $queue/ and $local/
+	Group    string // of a shared subscription; "" = none
+	QoS      byte
+}
+
+// RouteInfo says that a node has subscribers for a filter.
+type RouteInfo struct {
+	Topic string
+	Node  string
+}
+
+// Stat is one named number.
+type Stat struct {
+	Name  string
+	Value int64
+}
+
+// ListenerInfo is one listener.
+type ListenerInfo struct {
+	Protocol       string // as EMQ writes it: mqtt:tcp, mqtt:api
+	Listen         string // ip:port
+	Acceptors      int
+	MaxClients     int
+	CurrentClients int
+	ShutdownCount  []Stat // reason and number of the connections that ended with it; none with 0
+}
+
+// Actor is one actor of the supervision tree.
+type Actor struct {
+	ID         string // node/sessions/17
+	Name       string // 17
+	Kind       string // the Go type, "" when it is not known
+	Mailbox    int    // messages waiting
+	Restarts   int
+	ChildCount int
+	Children   []Actor // empty where children are only counted
+}
+
+// PublishRequest is one message that an operator publishes.
+type PublishRequest struct {
+	ClientID string // whom it is said to come from
+	Topic    string // a valid topic name
+	Payload  []byte // owned by the receiver from now on
+	QoS      byte   // 0, 1 or 2
+	Retain   bool
+}

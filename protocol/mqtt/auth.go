@@ -53,6 +53,7 @@ func (a *Auth) decodeProperties(r *reader) {
 			a.User = append(a.User, p.pair())
 		}
 	}
+	p.close(r)
 }
 
 func (a *Auth) write(w *propWriter) {

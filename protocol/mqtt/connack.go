@@ -121,6 +121,7 @@ func (c *ConnackProperties) decode(r *reader) {
 			c.decodeText(&p)
 		}
 	}
+	p.close(r)
 	if c.AuthData != nil && !c.HasAuthMethod {
 		r.fail(ErrAuthMethodMissing)
 	}

@@ -218,6 +218,7 @@ func (c *ConnectProperties) decode(r *reader) {
 			c.User = append(c.User, p.pair())
 		}
 	}
+	p.close(r)
 	if c.AuthData != nil && !c.HasAuthMethod {
 		r.fail(ErrAuthMethodMissing)
 	}

@@ -67,6 +67,7 @@ func (d *Disconnect) decodeProperties(r *reader) {
 			d.User = append(d.User, p.pair())
 		}
 	}
+	p.close(r)
 }
 
 func (d *Disconnect) write(w *propWriter) {

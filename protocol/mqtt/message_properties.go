@@ -44,6 +44,7 @@ func (h *hop) decode(r *reader, in place) {
 	if !copied && lo < hi {
 		h.rest = list[lo:hi:hi]
 	}
+	p.close(r)
 }
 
 // keep stores the current property; false if it ends with this hop.
@@ -62,7 +63,7 @@ func (h *hop) keep(p *propReader) bool {
 		return true
 	case propResponseTopic:
 		if strings.ContainsAny(p.str, wildcards) {
-			p.reject(ErrResponseTopic) // [MQTT-3.3.2-14]
+			p.fail(ErrResponseTopic) // [MQTT-3.3.2-14]
 		}
 		return true
 	default:
@@ -90,8 +91,7 @@ type MessageProperties struct {
 // the message is an error.
 func (m *MessageProperties) Decode(b []byte) error {
 	*m = MessageProperties{}
-	r := reader{}
-	p := propReader{reader: reader{b: b}, parent: &r, in: inMessage}
+	p := propReader{reader: reader{b: b}, in: inMessage}
 	for p.next() {
 		switch p.id {
 		case propPayloadFormat:
@@ -105,10 +105,10 @@ func (m *MessageProperties) Decode(b []byte) error {
 		case propUserProperty:
 			m.User = append(m.User, p.pair())
 		default:
-			p.reject(ErrPropertyNotAllowed)
+			p.fail(ErrPropertyNotAllowed)
 		}
 	}
-	return r.err
+	return p.err
 }
 
 // Append writes the properties in the form of Publish.Properties.

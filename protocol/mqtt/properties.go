@@ -115,12 +115,13 @@ var propertyRules = [propLast + 1]struct {
 type UserProperty struct{ Key, Value string }
 
 // propReader walks through one property list. next checks everything that the
-// table says, so that packets only store what they find.
+// table says, so that packets only store what they find. It holds no pointer to
+// the reader of the packet, which would move that one to the heap: an error is
+// handed over by close.
 type propReader struct {
 	reader
-	parent *reader
-	seen   uint64 // bit set of identifiers
-	in     place
+	seen uint64 // bit set of identifiers
+	in   place
 
 	id    byte   // of the current property
 	num   uint32 // its value if it is a number
@@ -131,7 +132,7 @@ type propReader struct {
 
 // properties opens the property list that r stands at.
 func (r *reader) properties(in place) propReader {
-	p := propReader{parent: r, in: in}
+	p := propReader{in: in}
 	n := r.varint()
 	if int(n) > len(r.b) {
 		r.fail(ErrPropertyLength)
@@ -141,41 +142,36 @@ func (r *reader) properties(in place) propReader {
 	return p
 }
 
-// next moves to the next property; false at the end or after an error, which is
-// the parent's by then.
+// close ends the walk and hands its error to the reader of the packet.
+func (p *propReader) close(r *reader) {
+	if p.err != nil && r.err == nil {
+		r.err, r.b = p.err, nil
+	}
+}
+
+// next moves to the next property; false at the end or after an error.
 func (p *propReader) next() bool {
 	if len(p.b) == 0 {
 		return false
 	}
 	id := p.u8()
 	if id > propLast || propertyRules[id].kind == kindNone {
-		return p.reject(ErrPropertyUnknown)
+		p.fail(ErrPropertyUnknown)
+		return false
 	}
 	rule := &propertyRules[id]
 	if rule.in&p.in == 0 {
-		return p.reject(ErrPropertyNotAllowed)
+		p.fail(ErrPropertyNotAllowed)
+		return false
 	}
 	if p.seen&(1<<id) != 0 && !p.repeatable(id) {
-		return p.reject(ErrPropertyTwice)
+		p.fail(ErrPropertyTwice)
+		return false
 	}
 	p.seen |= 1 << id
 	p.id = id
-	if e := p.value(rule.kind); e != nil {
-		return p.reject(e)
-	}
-	return p.err == nil || p.reject(nil)
-}
-
-// reject hands the first error, or e, to the parent.
-func (p *propReader) reject(e *Error) bool {
-	if p.err == nil {
-		p.err = e
-	}
-	if p.parent.err == nil {
-		p.parent.err = p.err
-	}
-	p.b, p.parent.b = nil, nil
-	return false
+	p.value(rule.kind)
+	return p.err == nil
 }
 
 // repeatable tells which properties may stand in a list more than once. A
@@ -185,12 +181,12 @@ func (p *propReader) repeatable(id byte) bool {
 	return id == propUserProperty || id == propSubscriptionID && p.in == inPublish
 }
 
-// value reads one value; the Error is about a value that may not be.
-func (p *propReader) value(k kind) *Error {
+// value reads one value and refuses those that may not be.
+func (p *propReader) value(k kind) {
 	switch k {
 	case kindBool:
 		if p.num = uint32(p.u8()); p.num > 1 {
-			return ErrPropertyValue
+			p.fail(ErrPropertyValue)
 		}
 	case kindU16, kindU16Some, kindAlias:
 		p.num = uint32(p.u16())
@@ -206,16 +202,14 @@ func (p *propReader) value(k kind) *Error {
 		p.key = p.reader.str()
 		p.str = p.reader.str()
 	}
-	if p.num != 0 || p.err != nil {
-		return nil
+	if p.num != 0 {
+		return
 	}
 	switch k {
 	case kindAlias:
-		return ErrTopicAliasZero
+		p.fail(ErrTopicAliasZero) // [MQTT-3.3.2-8]
 	case kindU16Some, kindU32Some, kindVarSome:
-		return ErrPropertyValue
-	default:
-		return nil
+		p.fail(ErrPropertyValue)
 	}
 }
 
@@ -328,6 +322,7 @@ func (r *reader) reason(in place) (reason string, user []UserProperty) {
 			user = append(user, p.pair())
 		}
 	}
+	p.close(r)
 	return reason, user
 }
 
@@ -337,5 +332,6 @@ func (r *reader) user(in place) (user []UserProperty) {
 	for p.next() {
 		user = append(user, p.pair())
 	}
+	p.close(r)
 	return user
 }

@@ -81,6 +81,7 @@ func (s *Subscribe) decodeProperties(r *reader) {
 			s.User = append(s.User, p.pair())
 		}
 	}
+	p.close(r)
 }
 
 // filter reads a Topic Filter. [MQTT-3.8.3-1] [MQTT-3.10.3-1]

@@ -21,14 +21,20 @@ func tcpKeys() []Key {
 			Key{Name: p, Kind: Address, Doc: "A listener for MQTT over TCP, and its address: a port on all IPv4 addresses, IP:port or [IPv6]:port. " +
 				"There may be any number of them, each with a name of its own."},
 			Key{Name: p + ".acceptors", Kind: Int, Default: "16", Doc: "Acceptors at work at one time, 1 to 1024. More take in a stampede of connections faster."},
-			Key{Name: p + ".max_clients", Kind: Int, Default: "102400",
-				Doc: "Connections at one time. One more is closed at once. Each takes a file descriptor and some kilobytes."},
-			Key{Name: p + ".backlog", Kind: Int, Default: "1024",
-				Doc: "Connections the system keeps until they are accepted, 1 to 65535. More survives larger stampedes; the system may have a lower limit."},
+			Key{
+				Name: p + ".max_clients", Kind: Int, Default: "102400",
+				Doc: "Connections at one time. One more is closed at once. Each takes a file descriptor and some kilobytes.",
+			},
+			Key{
+				Name: p + ".backlog", Kind: Int, Default: "1024",
+				Doc: "Connections the system keeps until they are accepted, 1 to 65535. More survives larger stampedes; the system may have a lower limit.",
+			},
 			Key{Name: p + ".send_timeout", Kind: Duration, Default: "15s", Doc: "How long a write to a client may be stuck; at least 100ms. Less gets rid of dead clients sooner, more is kind to slow ones."},
 			Key{Name: p + ".send_timeout_close", Kind: Flag, Default: "on", Doc: "Close a connection whose write was stuck for so long."},
-			Key{Name: p + ".recbuf", Kind: Bytesize, Default: "0",
-				Doc: "The socket's receive buffer; 0 leaves it to the system, which adapts it. Less saves memory with many connections."},
+			Key{
+				Name: p + ".recbuf", Kind: Bytesize, Default: "0",
+				Doc: "The socket's receive buffer; 0 leaves it to the system, which adapts it. Less saves memory with many connections.",
+			},
 			Key{Name: p + ".sndbuf", Kind: Bytesize, Default: "0", Doc: "The socket's send buffer; 0 leaves it to the system."},
 			Key{Name: p + ".nodelay", Kind: Bool, Default: "true", Doc: "Send small packets at once instead of waiting for more (TCP_NODELAY)."},
 			Key{Name: p + ".reuseaddr", Kind: Bool, Default: "true", Doc: "Listen although old connections linger on the port (SO_REUSEADDR)."}),

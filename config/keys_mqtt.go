@@ -11,10 +11,14 @@ func accessKeys() []Key {
 	const s = "Access"
 	return join(
 		supported(s,
-			Key{Name: "mqtt.allow_anonymous", Kind: Bool, Default: "true",
-				Doc: "Let a client in about which no authentication module decides. There is none in this version, so false lets nobody in."},
-			Key{Name: "mqtt.acl_nomatch", Kind: Enum, Values: []string{"deny", "allow"}, Default: "allow",
-				Doc: "What may be done when no access rule matches. There are no rules in this version, so deny forbids every PUBLISH and SUBSCRIBE."}),
+			Key{
+				Name: "mqtt.allow_anonymous", Kind: Bool, Default: "true",
+				Doc: "Let a client in about which no authentication module decides. There is none in this version, so false lets nobody in.",
+			},
+			Key{
+				Name: "mqtt.acl_nomatch", Kind: Enum, Values: []string{"deny", "allow"}, Default: "allow",
+				Doc: "What may be done when no access rule matches. There are no rules in this version, so deny forbids every PUBLISH and SUBSCRIBE.",
+			}),
 		notYet(s, "access rules from a file",
 			Key{Name: "mqtt.acl_file", Kind: File, Default: "etc/acl.conf", Doc: "The file of the access rules."}),
 		ignored(s, "without access rules there are no decisions to keep",
@@ -27,17 +31,25 @@ func protocolKeys() []Key {
 	const always = "statistics are always on, because they cost nothing to speak of"
 	return join(
 		supported(s,
-			Key{Name: "mqtt.max_clientid_len", Kind: Int, Default: "1024",
-				Doc: "The longest client identifier, in bytes, 23 to 65535. A longer one is refused."},
-			Key{Name: "mqtt.max_packet_size", Kind: Bytesize, Default: "64KB",
+			Key{
+				Name: "mqtt.max_clientid_len", Kind: Int, Default: "1024",
+				Doc: "The longest client identifier, in bytes, 23 to 65535. A longer one is refused.",
+			},
+			Key{
+				Name: "mqtt.max_packet_size", Kind: Bytesize, Default: "64KB",
 				Doc: "The largest packet a client may send, without its fixed header, 64 to 268435455 bytes. A larger one closes the connection. " +
-					"Larger values let one client take that much memory."},
-			Key{Name: "mqtt.keepalive_backoff", Kind: Float, Default: "0.75",
+					"Larger values let one client take that much memory.",
+			},
+			Key{
+				Name: "mqtt.keepalive_backoff", Kind: Float, Default: "0.75",
 				Doc: "A client which is silent for 2 × this × its keep alive is disconnected. MQTT asks for 0.75, that is 1.5 × the keep alive; " +
-					"more forgives slow networks and notices dead clients later. 0.5 to 100."},
-			Key{Name: "mqtt.client.idle_timeout", Kind: Duration, Default: "30s", Aliases: []string{"mqtt.client_idle_timeout"},
+					"more forgives slow networks and notices dead clients later. 0.5 to 100.",
+			},
+			Key{
+				Name: "mqtt.client.idle_timeout", Kind: Duration, Default: "30s", Aliases: []string{"mqtt.client_idle_timeout"},
 				Doc: "How long a new connection may take to send CONNECT, and any packet to be complete. Less frees sockets sooner " +
-					"from those who only open them; slow networks need more."}),
+					"from those who only open them; slow networks need more.",
+			}),
 		notYet(s, "limit of a client's publish rate",
 			Key{Name: "mqtt.client.max_publish_rate", Kind: Int, Default: "0", Harmless: []string{"0"}, Doc: "Messages per second; 0 is no limit."}),
 		ignored(s, always,
@@ -53,63 +65,103 @@ func sessionKeys() []Key {
 	const s = "Session"
 	return join(
 		supported(s,
-			Key{Name: "mqtt.session.max_subscriptions", Kind: Int, Default: "0",
-				Doc: "Subscriptions one session may hold; 0 is no limit. One more is refused in its SUBACK."},
-			Key{Name: "mqtt.session.upgrade_qos", Kind: Flag, Default: "off",
-				Doc: "off delivers with the lower of the publisher's and the subscription's QoS, as MQTT asks; on with the higher."},
-			Key{Name: "mqtt.session.max_inflight", Kind: Int, Default: "32",
+			Key{
+				Name: "mqtt.session.max_subscriptions", Kind: Int, Default: "0",
+				Doc: "Subscriptions one session may hold; 0 is no limit. One more is refused in its SUBACK.",
+			},
+			Key{
+				Name: "mqtt.session.upgrade_qos", Kind: Flag, Default: "off",
+				Doc: "off delivers with the lower of the publisher's and the subscription's QoS, as MQTT asks; on with the higher.",
+			},
+			Key{
+				Name: "mqtt.session.max_inflight", Kind: Int, Default: "32",
 				Doc: "QoS 1 and 2 messages on their way to one client at a time; 0 is as many as there are packet identifiers, 65535. " +
-					"More fills slow lines better; less keeps closer to the order after a retry, and uses less memory."},
-			Key{Name: "mqtt.session.retry_interval", Kind: Duration, Default: "20s",
-				Doc: "After how long a message that was not acknowledged is sent again; 0 is never, else at least 1s. Less repairs losses sooner and sends more duplicates to slow clients."},
-			Key{Name: "mqtt.session.max_awaiting_rel", Kind: Int, Default: "1000",
+					"More fills slow lines better; less keeps closer to the order after a retry, and uses less memory.",
+			},
+			Key{
+				Name: "mqtt.session.retry_interval", Kind: Duration, Default: "20s",
+				Doc: "After how long a message that was not acknowledged is sent again; 0 is never, else at least 1s. Less repairs losses sooner and sends more duplicates to slow clients.",
+			},
+			Key{
+				Name: "mqtt.session.max_awaiting_rel", Kind: Int, Default: "1000",
 				Doc: "QoS 2 messages of one client that may wait for their PUBREL; 0 is as many as there are packet identifiers, 65535. " +
-					"More lets a client go further ahead, less saves memory."},
-			Key{Name: "mqtt.session.await_rel_timeout", Kind: Duration, Default: "30s",
+					"More lets a client go further ahead, less saves memory.",
+			},
+			Key{
+				Name: "mqtt.session.await_rel_timeout", Kind: Duration, Default: "30s",
 				Doc: "After how long a QoS 2 message whose PUBREL does not come is given up, at least 1s. " +
-					"Less frees memory sooner; a client that is away for longer may then be heard twice."},
-			Key{Name: "mqtt.session.expiry_interval", Kind: Duration, Default: "2h", Aliases: []string{"mqtt.session.expired_after"},
+					"Less frees memory sooner; a client that is away for longer may then be heard twice.",
+			},
+			Key{
+				Name: "mqtt.session.expiry_interval", Kind: Duration, Default: "2h", Aliases: []string{"mqtt.session.expired_after"},
 				Doc: "How long a session with clean session 0 outlives its connection. Longer keeps more messages for clients that are away, " +
-					"and memory for those that never come back; 0 ends it at once."},
-			Key{Name: "mqtt.session.ignore_loop_deliver", Kind: Bool, Default: "false",
-				Doc: "Do not deliver a message to the client that published it."}),
+					"and memory for those that never come back; 0 ends it at once.",
+			},
+			Key{
+				Name: "mqtt.session.ignore_loop_deliver", Kind: Bool, Default: "false",
+				Doc: "Do not deliver a message to the client that published it.",
+			}),
 		ignored(s, "statistics are always on, because they cost nothing to speak of",
-			Key{Name: "mqtt.session.enable_stats", Kind: Flag, Default: "on", Aliases: []string{"mqtt.session.collect_interval"},
-				Doc: "Statistics of each session."}),
+			Key{
+				Name: "mqtt.session.enable_stats", Kind: Flag, Default: "on", Aliases: []string{"mqtt.session.collect_interval"},
+				Doc: "Statistics of each session.",
+			}),
 	)
 }
 
 func mqueueKeys() []Key {
 	return supported("Message queue",
-		Key{Name: "mqtt.mqueue.type", Kind: Enum, Values: []string{"simple", "priority"}, Default: "simple", Aliases: []string{"mqtt.queue.type"},
-			Doc: "simple: first in, first out. priority: by mqtt.mqueue.priority."},
-		Key{Name: "mqtt.mqueue.priority", Kind: Priorities, Aliases: []string{"mqtt.queue.priority"},
-			Doc: "topic=number, separated by commas, as in topic/1=10,topic/2=8. Numbers are 0 to 255, higher goes first; other topics count as 0."},
-		Key{Name: "mqtt.mqueue.max_length", Kind: Int, Default: "0", Aliases: []string{"mqtt.queue.max_length"}, infinity: true,
-			Doc: "Messages a session keeps for a client that is away or slow; beyond it the oldest is dropped. 0 leaves it to mqtt.mqueue.max_bytes."},
-		Key{Name: "mqtt.mqueue.max_bytes", Kind: Bytesize, Default: "1MB",
-			Doc: "The same in bytes, each message counted with its overhead; at least 1KB. The memory of a node must hold this for each slow or absent client."},
-		Key{Name: "mqtt.mqueue.low_watermark", Kind: Percent, Default: "20%", Aliases: []string{"mqtt.queue.low_watermark"},
-			Doc: "Fill of the queue, of mqtt.mqueue.max_length, at which its alarm is cleared."},
-		Key{Name: "mqtt.mqueue.high_watermark", Kind: Percent, Default: "60%", Aliases: []string{"mqtt.queue.high_watermark"},
-			Doc: "Fill of the queue at which its alarm is raised."},
-		Key{Name: "mqtt.mqueue.store_qos0", Kind: Bool, Default: "true", Aliases: []string{"mqtt.queue.qos0"},
-			Doc: "Keep QoS 0 messages too while a client is away."})
+		Key{
+			Name: "mqtt.mqueue.type", Kind: Enum, Values: []string{"simple", "priority"}, Default: "simple", Aliases: []string{"mqtt.queue.type"},
+			Doc: "simple: first in, first out. priority: by mqtt.mqueue.priority.",
+		},
+		Key{
+			Name: "mqtt.mqueue.priority", Kind: Priorities, Aliases: []string{"mqtt.queue.priority"},
+			Doc: "topic=number, separated by commas, as in topic/1=10,topic/2=8. Numbers are 0 to 255, higher goes first; other topics count as 0.",
+		},
+		Key{
+			Name: "mqtt.mqueue.max_length", Kind: Int, Default: "0", Aliases: []string{"mqtt.queue.max_length"}, infinity: true,
+			Doc: "Messages a session keeps for a client that is away or slow; beyond it the oldest is dropped. 0 leaves it to mqtt.mqueue.max_bytes.",
+		},
+		Key{
+			Name: "mqtt.mqueue.max_bytes", Kind: Bytesize, Default: "1MB",
+			Doc: "The same in bytes, each message counted with its overhead; at least 1KB. The memory of a node must hold this for each slow or absent client.",
+		},
+		Key{
+			Name: "mqtt.mqueue.low_watermark", Kind: Percent, Default: "20%", Aliases: []string{"mqtt.queue.low_watermark"},
+			Doc: "Fill of the queue, of mqtt.mqueue.max_length, at which its alarm is cleared.",
+		},
+		Key{
+			Name: "mqtt.mqueue.high_watermark", Kind: Percent, Default: "60%", Aliases: []string{"mqtt.queue.high_watermark"},
+			Doc: "Fill of the queue at which its alarm is raised.",
+		},
+		Key{
+			Name: "mqtt.mqueue.store_qos0", Kind: Bool, Default: "true", Aliases: []string{"mqtt.queue.qos0"},
+			Doc: "Keep QoS 0 messages too while a client is away.",
+		})
 }
 
 func brokerKeys() []Key {
 	const s = "Broker"
 	return join(
 		supported(s,
-			Key{Name: "mqtt.broker.sys_interval", Kind: Duration, Default: "1m",
-				Doc: "Period of the $SYS messages; 0 is never, else at least 1s. Less is more current and more traffic."},
-			Key{Name: "mqtt.pubsub.pool_size", Kind: Int, Default: "8",
-				Doc: "Topic shards, the writers of the subscription tables, 1 to 1024. More spreads many SUBSCRIBEs over more processors; publishing does not depend on it."},
-			Key{Name: "mqtt.shared_subscription_strategy", Kind: Enum, Values: strategies, Default: "random",
+			Key{
+				Name: "mqtt.broker.sys_interval", Kind: Duration, Default: "1m",
+				Doc: "Period of the $SYS messages; 0 is never, else at least 1s. Less is more current and more traffic.",
+			},
+			Key{
+				Name: "mqtt.pubsub.pool_size", Kind: Int, Default: "8",
+				Doc: "Topic shards, the writers of the subscription tables, 1 to 1024. More spreads many SUBSCRIBEs over more processors; publishing does not depend on it.",
+			},
+			Key{
+				Name: "mqtt.shared_subscription_strategy", Kind: Enum, Values: strategies, Default: "random",
 				Doc: "Which member of a shared group gets a message: any (random), one after the other (round_robin), the same for one publisher " +
-					"(hash_clientid), the same for one topic (hash_topic), or the same as long as it is there (sticky)."},
-			Key{Name: "mqtt.plugins.etc_dir", Kind: File, Default: "etc/plugins/",
-				Doc: "The folder whose *.conf files are read after this one. A key in one of them overrides this file."}),
+					"(hash_clientid), the same for one topic (hash_topic), or the same as long as it is there (sticky).",
+			},
+			Key{
+				Name: "mqtt.plugins.etc_dir", Kind: File, Default: "etc/plugins/",
+				Doc: "The folder whose *.conf files are read after this one. A key in one of them overrides this file.",
+			}),
 		ignored(s, "topic shards are chosen by topic, and subscribing always waits for its shard",
 			Key{Name: "mqtt.pubsub.by_clientid", Kind: Bool, Default: "true", Doc: "Spread the work by client."},
 			Key{Name: "mqtt.pubsub.async", Kind: Bool, Default: "true", Doc: "Do not wait for a subscription to be entered."}),
@@ -125,15 +177,23 @@ func retainerKeys() []Key {
 	const s = "Retained messages"
 	return join(
 		supported(s,
-			Key{Name: "retainer.max_message_num", Kind: Int, Default: "1000000", Aliases: []string{"module.retainer.max_message_num"},
+			Key{
+				Name: "retainer.max_message_num", Kind: Int, Default: "1000000", Aliases: []string{"module.retainer.max_message_num"},
 				Doc: "Retained messages of a node; 0 is no limit. Beyond it messages on further topics are delivered, but not retained. " +
-					"Each takes its size and some hundred bytes of memory."},
-			Key{Name: "retainer.max_payload_size", Kind: Bytesize, Default: "64KB", Aliases: []string{"module.retainer.max_payload_size"},
-				Doc: "The largest payload that is retained; 0 is no limit. A message with a larger one is delivered, but not retained."},
-			Key{Name: "retainer.expiry_interval", Kind: Duration, Default: "0", Aliases: []string{"module.retainer.expired_after"},
-				Doc: "How long a message is retained; 0 is for ever, else at least 1s."}),
+					"Each takes its size and some hundred bytes of memory.",
+			},
+			Key{
+				Name: "retainer.max_payload_size", Kind: Bytesize, Default: "64KB", Aliases: []string{"module.retainer.max_payload_size"},
+				Doc: "The largest payload that is retained; 0 is no limit. A message with a larger one is delivered, but not retained.",
+			},
+			Key{
+				Name: "retainer.expiry_interval", Kind: Duration, Default: "0", Aliases: []string{"module.retainer.expired_after"},
+				Doc: "How long a message is retained; 0 is for ever, else at least 1s.",
+			}),
 		notYet(s, "retained messages on disk",
-			Key{Name: "retainer.storage_type", Kind: Enum, Values: []string{"ram", "disc", "disc_only"}, Default: "ram", Harmless: []string{"ram"},
-				Aliases: []string{"module.retainer.storage_type"}, Doc: "Where retained messages are kept."}),
+			Key{
+				Name: "retainer.storage_type", Kind: Enum, Values: []string{"ram", "disc", "disc_only"}, Default: "ram", Harmless: []string{"ram"},
+				Aliases: []string{"module.retainer.storage_type"}, Doc: "Where retained messages are kept.",
+			}),
 	)
 }

@@ -36,11 +36,15 @@ func join(groups ...[]Key) []Key {
 func clusterKeys() []Key {
 	const s = "Cluster"
 	return join(
-		supported(s, Key{Name: "cluster.name", Default: "emqcl", Aliases: []string{"cluster.id"},
-			Doc: "The cluster's name. Nodes with different names do not join."}),
+		supported(s, Key{
+			Name: "cluster.name", Default: "emqcl", Aliases: []string{"cluster.id"},
+			Doc: "The cluster's name. Nodes with different names do not join.",
+		}),
 		notYet(s, "discovery of other nodes",
-			Key{Name: "cluster.discovery", Kind: Enum, Default: "manual", Harmless: []string{"manual"},
-				Values: []string{"manual", "static", "mcast", "dns", "etcd", "k8s"}, Doc: "How a node finds the others when it starts."}),
+			Key{
+				Name: "cluster.discovery", Kind: Enum, Default: "manual", Harmless: []string{"manual"},
+				Values: []string{"manual", "static", "mcast", "dns", "etcd", "k8s"}, Doc: "How a node finds the others when it starts.",
+			}),
 		ignored(s, "a partition heals by itself",
 			Key{Name: "cluster.autoheal", Kind: Flag, Default: "on", Doc: "Repair a partition automatically."}),
 		ignored(s, "a node that is down is forgotten by itself",
@@ -79,18 +83,28 @@ func nodeKeys() []Key {
 	const ports = "one port carries all traffic between nodes: node.dist_listen"
 	return join(
 		supported(s,
-			Key{Name: "node.name", Default: "emq@127.0.0.1",
-				Doc: "The node's name, name@host, which must be unique in the cluster. It appears in $SYS topics and in all output."},
-			Key{Name: "node.cookie", Default: shippedCookie, Secret: true,
+			Key{
+				Name: "node.name", Default: "emq@127.0.0.1",
+				Doc: "The node's name, name@host, which must be unique in the cluster. It appears in $SYS topics and in all output.",
+			},
+			Key{
+				Name: "node.cookie", Default: shippedCookie, Secret: true,
 				Doc: "The secret which nodes and emqttd_ctl share. Whoever knows it and reaches node.dist_listen controls the node: " +
-					"the shipped one is refused unless node.dist_listen is a loopback address."},
-			Key{Name: "node.data_dir", Kind: File, Default: "data",
-				Doc: "The folder of what must survive a restart. A relative path starts at the node's home, the folder that holds this etc/."},
-			Key{Name: "node.dist_listen", Kind: Address, Default: "127.0.0.1:6369",
-				Doc: "Where other nodes and emqttd_ctl are served. Each node of one machine needs a port of its own."},
-			Key{Name: "node.dist_advertise", Kind: HostPort, Default: "{{ node.dist_listen }}",
+					"the shipped one is refused unless node.dist_listen is a loopback address.",
+			},
+			Key{
+				Name: "node.data_dir", Kind: File, Default: "data",
+				Doc: "The folder of what must survive a restart. A relative path starts at the node's home, the folder that holds this etc/.",
+			},
+			Key{
+				Name: "node.dist_listen", Kind: Address, Default: "127.0.0.1:6369",
+				Doc: "Where other nodes and emqttd_ctl are served. Each node of one machine needs a port of its own.",
+			},
+			Key{
+				Name: "node.dist_advertise", Kind: HostPort, Default: "{{ node.dist_listen }}",
 				Doc: "The address by which others reach node.dist_listen, where the two differ: behind NAT, in a container, " +
-					"or when node.dist_listen is 0.0.0.0. The default is node.dist_listen."}),
+					"or when node.dist_listen is 0.0.0.0. The default is node.dist_listen.",
+			}),
 		ignored(s, vm,
 			Key{Name: "node.smp", Kind: Enum, Values: []string{"enable", "auto", "disable"}, Default: "auto", Doc: "Use several processors."},
 			Key{Name: "node.heartbeat", Kind: Flag, Doc: "Let a watchdog restart the VM."},
@@ -109,8 +123,10 @@ func nodeKeys() []Key {
 			Key{Name: "node.dist_listen_min", Kind: Int, Default: "6369", Doc: "First port for other nodes."},
 			Key{Name: "node.dist_listen_max", Kind: Int, Default: "6379", Doc: "Last port for other nodes."}),
 		notYet(s, "TLS between nodes",
-			Key{Name: "node.proto_dist", Kind: Enum, Values: []string{"inet_tcp", "inet6_tcp", "inet_tls"}, Default: "inet_tcp",
-				Harmless: []string{"inet_tcp", "inet6_tcp"}, Doc: "Transport between nodes. IPv6 is chosen by node.dist_listen."},
+			Key{
+				Name: "node.proto_dist", Kind: Enum, Values: []string{"inet_tcp", "inet6_tcp", "inet_tls"}, Default: "inet_tcp",
+				Harmless: []string{"inet_tcp", "inet6_tcp"}, Doc: "Transport between nodes. IPv6 is chosen by node.dist_listen.",
+			},
 			Key{Name: "node.ssl_dist_optfile", Kind: File, Doc: "Options of TLS between nodes."}),
 	)
 }
@@ -124,19 +140,25 @@ func logKeys() []Key {
 	return join(
 		supported(s,
 			Key{Name: "log.dir", Kind: File, Default: "log", Doc: "The folder of the log files."},
-			Key{Name: "log.console", Kind: Enum, Values: []string{"off", "file", "console", "both"}, Default: "console",
+			Key{
+				Name: "log.console", Kind: Enum, Values: []string{"off", "file", "console", "both"}, Default: "console",
 				Doc: "Where the log of log.console.level goes: nowhere (off), to log.console.file (file), to the console, which is " +
-					"standard error in the foreground and log/emqttd.log after `emqttd start` (console), or to both."},
-			Key{Name: "log.console.level", Kind: Enum, Values: levels, Default: "error",
-				Doc: "The least severe level of that log. A lower level explains more and costs more."},
+					"standard error in the foreground and log/emqttd.log after `emqttd start` (console), or to both.",
+			},
+			Key{
+				Name: "log.console.level", Kind: Enum, Values: levels, Default: "error",
+				Doc: "The least severe level of that log. A lower level explains more and costs more.",
+			},
 			Key{Name: "log.console.file", Kind: File, Default: "{{ log.dir }}/console.log", Doc: "File for log.console = file or both."},
 			Key{Name: "log.console.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
 			Key{Name: "log.console.count", Kind: Int, Default: "5", Doc: kept},
 			Key{Name: "log.info.file", Kind: File, Doc: "One more file, with all from level info up. Empty: no such file."},
 			Key{Name: "log.info.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
 			Key{Name: "log.info.count", Kind: Int, Default: "5", Doc: kept},
-			Key{Name: "log.error.file", Kind: File, Default: "{{ log.dir }}/error.log",
-				Doc: "A file with all from level error up. Empty: no such file."},
+			Key{
+				Name: "log.error.file", Kind: File, Default: "{{ log.dir }}/error.log",
+				Doc: "A file with all from level error up. Empty: no such file.",
+			},
 			Key{Name: "log.error.size", Kind: Bytesize, Default: "10MB", Doc: rotated},
 			Key{Name: "log.error.count", Kind: Int, Default: "5", Doc: kept},
 			Key{Name: "log.crash", Kind: Flag, Default: "on", Doc: "Write the report of a fatal crash also to log.crash.file."},

@@ -27,8 +27,10 @@ const (
 	Priorities             // topic=number, separated by commas
 )
 
-var kindNames = [...]string{"string", "file", "integer", "number", "true, false", "on, off", "one of", "duration",
-	"size", "percent", "IP:port", "host:port", "list", "topic=number,…"}
+var kindNames = [...]string{
+	"string", "file", "integer", "number", "true, false", "on, off", "one of", "duration",
+	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
+}
 
 // String is the kind as the documentation names it.
 func (k Kind) String() string { return kindNames[k] }

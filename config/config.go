@@ -43,7 +43,7 @@ type Node struct {
 	Name string `conf:"name" validate:"nodename,max=255"`
 	// Cookie is the secret that nodes and the command line share. It appears in
 	// no message and no dump.
-	Cookie string `conf:"cookie" validate:"required,max=255"`
+	Cookie string `conf:"cookie" validate:"required,max=255" json:"-" msgpack:"-"`
 	// DistListen is the IP:port where other nodes and the command line are served.
 	DistListen string `conf:"dist_listen" validate:"required"`
 	// DistAdvertise is the host:port by which others reach DistListen.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -254,6 +255,11 @@ func TestSecretsAppearNowhere(t *testing.T) {
 		t.Fatalf("cookie %q", ok.Node.Cookie)
 	}
 	all := p.String() + fmt.Sprintf("%v %+v %#v %s %v %+v %#v %v", ok, ok, ok, *ok, *ok, ok.Node, ok.Node, p)
+	encoded, err := json.Marshal(ok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all += string(encoded)
 	if strings.Contains(all, secret) {
 		t.Errorf("the secret is in\n%s", all)
 	}

@@ -180,3 +180,9 @@ func Match(f Filter, n Name) bool {
 		fs, ns = frest, nrest
 	}
 }
+
+// FirstLevel returns the first level of f.
+func (f Filter) FirstLevel() string {
+	level, _, _ := strings.Cut(string(f), "/")
+	return level
+}

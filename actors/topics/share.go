@@ -1,0 +1,114 @@
+package topics
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"emqttd/protocol"
+)
+
+// Strategy says which member of a shared group gets a message. Whatever it
+// picks, the next member which is online is taken instead of one that is not,
+// and one that is offline only if none is online.
+type Strategy uint8
+
+// The strategies.
+const (
+	Random       Strategy = iota // EMQ 2.x knows no other
+	RoundRobin                   // one after the other
+	HashClientID                 // by the publishing client: keeps its order
+	HashTopic                    // by the topic name: keeps the order of a topic
+	Sticky                       // always the same one, until it goes offline
+)
+
+var strategies = [...]string{"random", "round_robin", "hash_clientid", "hash_topic", "sticky"}
+
+// String returns the name that ParseStrategy takes.
+func (s Strategy) String() string { return strategies[s] }
+
+// ParseStrategy reads the name of a strategy as it stands in the configuration.
+func ParseStrategy(name string) (Strategy, error) {
+	for i, s := range strategies {
+		if s == name {
+			return Strategy(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown shared subscription strategy %q", name)
+}
+
+// group is one shared group of one filter.
+type group struct {
+	name    string
+	members rows
+	turn    atomic.Uint32 // of RoundRobin
+	stuck   atomic.Uint32 // subscriber of Sticky
+}
+
+// maxProbes bounds the search for a member which is online: beyond it an
+// offline one is taken, so that a group of many sleeping clients cannot make a
+// PUBLISH cost more than some ten microseconds.
+const maxProbes = 1024
+
+// pick returns the member that gets m, or nil if there is none.
+func (g *group) pick(r *Router, b *Batch, m *protocol.Message) (row, *Subscriber) {
+	members := g.members.all()
+	n := uint32(len(members))
+	if n == 0 {
+		return 0, nil
+	}
+	if r.options.Strategy == Sticky {
+		if at, s := g.pickStuck(r, members); s != nil {
+			return at, s
+		}
+	}
+	start := g.start(r, b, m) % n
+	var asleep *Subscriber
+	var asleepRow row
+	for i := uint32(0); i < n && (i < maxProbes || asleep == nil); i++ {
+		at := row(members[(start+i)%n].Load())
+		if at == 0 {
+			continue
+		}
+		s := r.subscriber(at.subscriber())
+		if s == nil {
+			continue
+		}
+		if s.online.Load() {
+			g.stuck.Store(at.subscriber())
+			return at, s
+		}
+		if asleep == nil {
+			asleep, asleepRow = s, at
+		}
+	}
+	return asleepRow, asleep
+}
+
+// pickStuck finds the member that got the last message, if it can have another.
+func (g *group) pickStuck(r *Router, members []atomic.Uint64) (row, *Subscriber) {
+	id := g.stuck.Load()
+	s := r.subscriber(id)
+	if s == nil || !s.online.Load() {
+		return 0, nil
+	}
+	for i := range members {
+		if at := row(members[i].Load()); at != 0 && at.subscriber() == id {
+			return at, s
+		}
+	}
+	return 0, nil // has left the group
+}
+
+func (g *group) start(r *Router, b *Batch, m *protocol.Message) uint32 {
+	switch r.options.Strategy {
+	case RoundRobin:
+		return g.turn.Add(1) - 1
+	case HashClientID:
+		return uint32(r.space.Hash(m.From) >> 32)
+	case HashTopic:
+		return uint32(b.probe.Hash() >> 32)
+	default:
+		return rand.Uint32()
+	}
+}

@@ -1,0 +1,113 @@
+package topics
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/protocol"
+)
+
+// Subscriber is who receives messages: one per session. The tables refer to it
+// by a small index, which it gets with its first subscription and loses when it
+// is unregistered and its last subscription is gone. All methods may be called
+// by any goroutine.
+type Subscriber struct {
+	id  protocol.ClientID
+	pid *actor.PID
+
+	index  atomic.Uint32 // 0: not in the tables
+	held   atomic.Int32  // rows in the tables, and one while registered
+	online atomic.Bool
+	closed atomic.Bool
+
+	pending atomic.Int64 // bytes told and not yet taken
+
+	waiting atomic.Bool // somebody may wait at the gate
+	mu      sync.Mutex
+	gate    chan struct{} // closed to let the waiting ones go; nil while nobody waits
+}
+
+// NewSubscriber returns a subscriber, offline and without subscriptions, whose
+// messages are told to pid.
+func NewSubscriber(id protocol.ClientID, pid *actor.PID) *Subscriber {
+	return &Subscriber{id: id, pid: pid}
+}
+
+// ClientID is the client whose messages are not delivered to no-local
+// subscriptions of this subscriber.
+func (s *Subscriber) ClientID() protocol.ClientID { return s.id }
+
+// PID is the session.
+func (s *Subscriber) PID() *actor.PID { return s.pid }
+
+// SetOnline says whether a client is connected: shared subscriptions prefer
+// members which are online.
+func (s *Subscriber) SetOnline(online bool) { s.online.Store(online) }
+
+// Online tells what SetOnline said last.
+func (s *Subscriber) Online() bool { return s.online.Load() }
+
+// Pending is the size in bytes of what was told to the subscriber and not yet
+// taken (Deliver.Done).
+func (s *Subscriber) Pending() int64 { return s.pending.Load() }
+
+// Closed tells whether the subscriber has been unregistered: it receives
+// nothing any more.
+func (s *Subscriber) Closed() bool { return s.closed.Load() }
+
+// took lowers the pending bytes and opens the gate once they are below low.
+func (s *Subscriber) took(bytes, low int64) {
+	if s.pending.Add(-bytes) <= low && s.waiting.Load() {
+		s.open()
+	}
+}
+
+func (s *Subscriber) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting.Store(false)
+	if s.gate != nil {
+		close(s.gate)
+		s.gate = nil
+	}
+}
+
+// wait blocks while more than bound bytes are pending, until the subscriber is
+// closed or time is over. It tells whether there is room, or nobody to care.
+func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
+	for {
+		s.mu.Lock()
+		if s.gate == nil {
+			s.gate = make(chan struct{})
+		}
+		gate := s.gate
+		// First say that somebody waits, then look: took does it the other way
+		// round, so that one of the two sees the other.
+		s.waiting.Store(true)
+		s.mu.Unlock()
+		if s.pending.Load() <= bound || s.closed.Load() {
+			return true
+		}
+		select {
+		case <-gate:
+		case <-limit:
+			return false
+		}
+	}
+}
+
+// hold keeps the index for one more row, unless it is lost already.
+func (s *Subscriber) hold() bool {
+	for {
+		n := s.held.Load()
+		if n == 0 {
+			return false
+		}
+		if s.held.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package connections
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+	"emqttd/actors/sessions"
+	"emqttd/actors/system/metrics"
+	"emqttd/cluster/registry"
+	"emqttd/protocol"
+	"emqttd/protocol/mqtt"
+)
+
+// Kick closes the connection on behalf of an operator.
+type Kick struct{}
+
+// readerDone tells the connection that its reader has ended.
+type readerDone struct {
+	reason string
+	code   protocol.ReasonCode // for a DISCONNECT of MQTT 5; 0 for none
+	normal bool                // the client sent DISCONNECT
+}
+
+// writeFailed tells the connection that its outbox cannot write any more.
+type writeFailed struct{ err error }
+
+// phase is how far a connection has come.
+type phase uint8
+
+const (
+	claiming   phase = iota // waits for the registry
+	discarding              // waits for the end of the session it must not resume
+	attaching               // waits for the session
+	online
+	closing
+)
+
+// joinTime bounds each of claiming, discarding and attaching. Those are a few
+// messages long; a session that does not answer in this time is gone.
+const joinTime = 10 * time.Second
+
+// connection is the actor.
+type connection struct {
+	rt       *Runtime
+	self     *actor.PID
+	shard    *actor.PID
+	session  *actor.PID
+	accepted *accepted // until online
+	t        Transport
+	client   *sessions.Client
+	listener *Listener
+	reader   *reader
+	box      outbox
+	lastSeen atomic.Int64 // of any byte, Unix milliseconds; the reader writes it
+	gen      uint64
+	reason   string // why it closes
+	phase    phase
+	normal   bool
+	retried  bool
+}
+
+// Receive implements actor.Actor.
+func (c *connection) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		c.self, c.shard = ctx.Self(), ctx.Parent()
+	case *actor.Stopping:
+		c.stop(ctx)
+	case *accepted:
+		c.begin(ctx, m)
+	case *registry.Granted:
+		c.granted(ctx, m)
+	case *registry.Superseded:
+		if c.phase != online {
+			c.close(ctx, "conflict", protocol.SessionTakenOver)
+		}
+	case *sessions.Ended:
+		if c.phase == discarding || c.phase == attaching {
+			c.create(ctx)
+		}
+	case *sessions.Attached:
+		c.attached(ctx, m)
+	case *sessions.TakenOver:
+		if m.Generation == c.gen {
+			c.session = nil
+			c.close(ctx, "conflict", protocol.SessionTakenOver)
+		}
+	case *sessions.Down:
+		if m.Generation == c.gen {
+			c.session = nil
+			c.close(ctx, "session_down", protocol.UnspecifiedError)
+		}
+	case *readerDone:
+		c.normal = m.normal
+		c.close(ctx, m.reason, m.code)
+	case *writeFailed:
+		c.close(ctx, reasonOf(m.err), 0)
+	case *Kick:
+		c.close(ctx, "kick", protocol.AdministrativeAction)
+	case *kernel.Wake:
+		c.onWake(ctx)
+	case *kernel.Empty, *actor.Stopped:
+	default:
+		c.rt.Log.Error("connection got a message it does not know", "message", m)
+	}
+}
+
+// begin claims the client identifier.
+func (c *connection) begin(ctx actor.Context, a *accepted) {
+	c.accepted, c.t, c.client, c.listener = a, a.transport, a.client, a.listener
+	c.box = outbox{t: a.transport, owner: c, timeout: a.listener.SendTimeout}
+	c.rt.Metrics.Gauge(metrics.Clients, 1)
+	c.claim(ctx)
+}
+
+func (c *connection) claim(ctx actor.Context) {
+	c.phase = claiming
+	ctx.Send(c.slot(), &registry.Claim{ClientID: c.client.ID, By: c.self})
+	c.wake(ctx, time.Now().Add(joinTime))
+}
+
+func (c *connection) slot() *actor.PID { return c.rt.Sessions.Registry.Slot(c.client.ID) }
+
+func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
+	if c.phase != claiming {
+		ctx.Send(c.slot(), &registry.Abort{ClientID: m.ClientID, Generation: m.Generation, By: c.self})
+		return
+	}
+	c.gen = m.Generation
+	switch {
+	case m.Session == nil:
+		c.create(ctx)
+	case c.client.Clean: // [MQTT-3.1.2-6]
+		c.phase, c.session = discarding, m.Session
+		ctx.Send(m.Session, &sessions.Discard{ReplyTo: c.self})
+	default:
+		c.phase, c.session = attaching, m.Session
+		ctx.Send(m.Session, c.attach())
+	}
+}
+
+// create starts a session, which begins by attaching to this connection.
+func (c *connection) create(ctx actor.Context) {
+	c.phase, c.session = attaching, nil
+	shard := c.rt.SessionShards.For(c.client.ID)
+	ctx.Send(shard, &kernel.Spawn{Props: c.rt.Sessions.Props(), First: c.attach()})
+}
+
+func (c *connection) attach() *sessions.Attach {
+	a := c.accepted
+	return &sessions.Attach{
+		Client: a.client, Conn: c.self, Outbox: &c.box, Generation: c.gen, Connack: a.connack,
+		Will: a.will, Quota: a.quota, MaxPacket: a.maxPacket, Expiry: a.expiry,
+	}
+}
+
+func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
+	if c.phase != attaching || m.Generation != c.gen {
+		ctx.Send(m.Session, &sessions.Detach{Generation: m.Generation})
+		return
+	}
+	c.phase, c.session = online, m.Session
+	ctx.Send(c.slot(), &registry.Commit{
+		ClientID: c.client.ID, Generation: c.gen, By: c.self, Session: m.Session,
+	})
+	now := time.Now()
+	c.lastSeen.Store(now.UnixMilli())
+	if k := c.keepAlive(); k > 0 {
+		c.wake(ctx, now.Add(k))
+	}
+	a := c.accepted
+	c.accepted = nil
+	c.reader = &reader{
+		rt: c.rt, t: c.t, conn: c.self, session: m.Session, box: &c.box, seen: &c.lastSeen,
+		client: c.client, credentials: a.credentials, gen: c.gen,
+	}
+	go c.reader.run(a.rest)
+	c.rt.Log.Debug("client connected", "client_id", c.client.ID, "peer", c.client.Peer,
+		"listener", c.listener.Name, "session_present", m.SessionPresent)
+}
+
+// keepAlive is how long the client may be silent. [MQTT-3.1.2-24]
+func (c *connection) keepAlive() time.Duration {
+	return time.Duration(float64(c.client.KeepAlive) * c.rt.KeepAliveFactor * float64(time.Second))
+}
+
+func (c *connection) wake(ctx actor.Context, at time.Time) {
+	ctx.Send(c.shard, &kernel.WakeAt{PID: c.self, At: at})
+}
+
+// onWake looks whether the client is still there, or why joining takes so long.
+func (c *connection) onWake(ctx actor.Context) {
+	switch c.phase {
+	case online:
+		k := c.keepAlive()
+		due := time.UnixMilli(c.lastSeen.Load()).Add(k)
+		if k > 0 && !time.Now().Before(due) {
+			c.close(ctx, "keepalive_timeout", protocol.KeepAliveTimeout)
+		} else if k > 0 {
+			c.wake(ctx, due)
+		}
+	case closing:
+	default:
+		c.rejoin(ctx)
+	}
+}
+
+// rejoin tries once more without the session that did not answer.
+func (c *connection) rejoin(ctx actor.Context) {
+	c.abort(ctx, c.session != nil)
+	if c.retried {
+		c.close(ctx, "session_unavailable", protocol.ServerUnavailable)
+		return
+	}
+	c.retried, c.session = true, nil
+	c.claim(ctx)
+}
+
+func (c *connection) abort(ctx actor.Context, gone bool) {
+	ctx.Send(c.slot(), &registry.Abort{
+		ClientID: c.client.ID, Generation: c.gen, By: c.self, SessionGone: gone,
+	})
+}
+
+// close ends the connection for a reason; the first one counts.
+func (c *connection) close(ctx actor.Context, reason string, code protocol.ReasonCode) {
+	if c.phase == closing {
+		return
+	}
+	if c.phase != online {
+		c.abort(ctx, false)
+		if reason != "closed" {
+			c.refuse()
+		}
+	} else if code != 0 && c.client.Version == mqtt.V5 {
+		p := mqtt.Disconnect{Code: code}
+		c.box.Send(p.Append(nil, mqtt.V5)) // [MQTT-4.13.1-1]
+	}
+	c.phase, c.reason = closing, reason
+	ctx.Stop(c.self)
+}
+
+// refuse answers a client that could not be given its session.
+func (c *connection) refuse() {
+	p := mqtt.Connack{Code: protocol.ServerUnavailable}
+	c.box.Send(p.Append(nil, c.client.Version))
+	c.rt.Metrics.Inc(metrics.PacketsConnack)
+	c.rt.Metrics.Inc(metrics.PacketsSent)
+}
+
+// stop closes the socket and says good-bye to the session. It runs after a
+// crash or a kill too.
+func (c *connection) stop(ctx actor.Context) {
+	if c.client == nil {
+		return
+	}
+	if c.phase != closing {
+		c.reason = "killed"
+		if c.phase != online {
+			c.abort(ctx, false)
+		}
+	}
+	_ = c.t.Close()
+	c.box.close()
+	if c.session != nil {
+		ctx.Send(c.session, &sessions.Detach{Generation: c.gen, Normal: c.normal})
+	}
+	c.rt.Metrics.Gauge(metrics.Clients, -1)
+	c.rt.Metrics.Close(c.reason)
+	c.rt.Log.Debug("client disconnected", "client_id", c.client.ID, "reason", c.reason)
+	c.listener.Closed(c.reason)
+}
+
+// drained, failed and written implement outboxOwner.
+func (c *connection) drained() {
+	c.rt.System.Root.Send(c.reader.session, &sessions.Drained{Generation: c.gen})
+}
+
+func (c *connection) failed(err error) { c.rt.System.Root.Send(c.self, &writeFailed{err}) }
+
+func (c *connection) written(n uint64) { c.rt.Metrics.Add(metrics.BytesSent, n) }

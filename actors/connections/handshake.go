@@ -1,0 +1,279 @@
+package connections
+
+import (
+	"crypto/rand"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"emqttd/actors/access"
+	"emqttd/actors/sessions"
+	"emqttd/actors/system/metrics"
+	"emqttd/protocol"
+	"emqttd/protocol/mqtt"
+)
+
+// accepted is a connection whose CONNECT was good.
+type accepted struct {
+	transport   Transport
+	listener    *Listener
+	client      *sessions.Client
+	credentials access.Credentials
+	will        *sessions.Will
+	connack     *mqtt.Connack
+	rest        []byte // what came behind CONNECT
+	quota       int
+	maxPacket   int
+	expiry      int64 // seconds
+}
+
+// Handshake reads the CONNECT of a new connection, answers a bad one, and gives
+// a good one an actor. It blocks until then, at most IdleTimeout, and owns conn
+// from the start.
+func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
+	t := NewTransport(conn)
+	h := &handshake{rt: rt, t: t, l: l}
+	a, err := h.run()
+	if err != nil {
+		h.refuse(err)
+		return
+	}
+	rt.spawn(a)
+}
+
+type handshake struct {
+	rt      *Runtime
+	t       Transport
+	l       *Listener
+	connect mqtt.Connect
+	read    int
+}
+
+// refusal is an error that is answered with CONNACK.
+type refusal struct {
+	code   protocol.ReasonCode
+	reason string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+func (h *handshake) run() (*accepted, error) {
+	deadline := time.Time{}
+	if h.rt.IdleTimeout > 0 {
+		deadline = time.Now().Add(h.rt.IdleTimeout)
+	}
+	if err := h.t.SetReadDeadline(deadline); err != nil {
+		return nil, err
+	}
+	header, body, rest, err := h.first()
+	h.rt.Metrics.Add(metrics.BytesReceived, uint64(h.read))
+	if err != nil {
+		return nil, err
+	}
+	h.rt.Metrics.Inc(metrics.PacketsReceived)
+	if header.Type != mqtt.CONNECT { // [MQTT-3.1.0-1]
+		return nil, &mqtt.Error{Code: protocol.ProtocolError, Reason: "first_packet_not_connect", Clause: "MQTT-3.1.0-1"}
+	}
+	h.rt.Metrics.Inc(metrics.PacketsConnect)
+	if err := h.connect.Decode(header, body, 0); err != nil {
+		return nil, err
+	}
+	a, err := h.accept()
+	if err != nil {
+		return nil, err
+	}
+	a.rest = append([]byte(nil), rest...)
+	return a, h.t.SetReadDeadline(time.Time{})
+}
+
+// first reads until there is a whole packet.
+func (h *handshake) first() (mqtt.Header, []byte, []byte, error) {
+	var have []byte
+	for {
+		buf, err := h.t.Read(nil)
+		if err != nil {
+			return mqtt.Header{}, nil, nil, err
+		}
+		h.read += len(buf.Data)
+		have = append(have, buf.Data...)
+		buf.Free()
+		header, n, err := mqtt.ParseHeader(have, h.rt.MaxPacket)
+		if err != nil {
+			return header, nil, nil, err
+		}
+		if n > 0 && header.Type != mqtt.CONNECT {
+			return header, nil, nil, nil
+		}
+		if end := n + header.Remaining; n > 0 && len(have) >= end {
+			return header, have[n:end], have[end:], nil
+		}
+	}
+}
+
+// accept validates the CONNECT in the order of the specification (3.1.4) and
+// makes everything that outlives the buffer it was read into.
+func (h *handshake) accept() (*accepted, error) {
+	p := &h.connect
+	id, assigned, err := h.clientID()
+	if err != nil {
+		return nil, err
+	}
+	if p.Version == mqtt.V5 && p.Properties.HasAuthMethod {
+		return nil, &refusal{protocol.BadAuthenticationMethod, "bad_authentication_method"}
+	}
+	cred := access.Credentials{
+		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...),
+		Peer: host(h.t.RemoteAddr()),
+	}
+	if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
+		return nil, err
+	}
+	cred.Password = nil
+	a := &accepted{
+		transport: h.t, listener: h.l, credentials: cred,
+		client: &sessions.Client{
+			ID: id, Username: cred.Username, Peer: h.t.RemoteAddr().String(), Listener: h.l.Name,
+			ConnectedAt: time.Now().Unix(), KeepAlive: p.KeepAlive, Version: p.Version,
+			Clean: p.CleanStart, Bridge: p.Bridge,
+		},
+		connack: &mqtt.Connack{},
+	}
+	a.will = h.will(&a.credentials)
+	h.terms(a, assigned)
+	return a, nil
+}
+
+// clientID checks the client identifier or assigns one. [MQTT-3.1.3-5..9]
+func (h *handshake) clientID() (id string, assigned bool, err error) {
+	p := &h.connect
+	switch {
+	case len(p.ClientID) > h.rt.MaxClientID:
+		return "", false, &refusal{protocol.ClientIdentifierNotValid, "client_id_too_long"}
+	case p.ClientID != "":
+		return strings.Clone(p.ClientID), false, nil
+	case p.Version == mqtt.V31, p.Version == mqtt.V311 && !p.CleanStart: // [MQTT-3.1.3-8]
+		return "", false, &refusal{protocol.ClientIdentifierNotValid, "client_id_empty"}
+	default:
+		return "emqttd_" + rand.Text(), true, nil
+	}
+}
+
+func verdict(d access.Decision) error {
+	switch d {
+	case access.Accept:
+		return nil
+	case access.BadCredential:
+		return &refusal{protocol.BadUserNameOrPassword, "auth_failure"}
+	case access.Unavailable:
+		return &refusal{protocol.ServerUnavailable, "auth_unavailable"}
+	default:
+		return &refusal{protocol.NotAuthorized, "not_authorized"}
+	}
+}
+
+// will keeps the will of the CONNECT, unless the client may not publish it.
+func (h *handshake) will(cred *access.Credentials) *sessions.Will {
+	if !h.connect.HasWill {
+		return nil
+	}
+	w := &h.connect.Will
+	m := (&protocol.Message{
+		Topic: w.Topic, Payload: w.Payload, Properties: w.Properties,
+		From: cred.ClientID, QoS: w.QoS, Retain: w.Retain,
+	}).Clone()
+	if !h.rt.Access.MayPublish(cred, m.Topic) {
+		h.rt.Metrics.Drop("acl_denied", 1)
+		h.rt.Log.Warn("will refused by the access list", "client_id", cred.ClientID, "topic", m.Topic)
+		return nil
+	}
+	return &sessions.Will{Message: m}
+}
+
+// terms settles what both sides may expect of each other.
+func (h *handshake) terms(a *accepted, assigned bool) {
+	p := &h.connect
+	if p.Version != mqtt.V5 {
+		if !p.CleanStart {
+			a.expiry = int64(h.rt.SessionExpiry / time.Second)
+		}
+		return
+	}
+	props := &p.Properties
+	a.expiry = int64(props.SessionExpiry)
+	a.quota, a.maxPacket = int(props.ReceiveMaximum), int(props.MaximumPacketSize)
+	if assigned {
+		a.connack.Properties.AssignedClientID = a.client.ID // [MQTT-3.2.2-16]
+	}
+	if h.rt.MaxPacket > 0 {
+		a.connack.Properties.MaximumPacketSize = uint32(min(h.rt.MaxPacket+5, 1<<28))
+	}
+}
+
+// refuse answers a CONNECT that is not accepted, where there is an answer, and
+// closes.
+func (h *handshake) refuse(err error) {
+	reason := "handshake_error"
+	var r *refusal
+	var e *mqtt.Error
+	switch {
+	case errors.As(err, &r):
+		reason = r.reason
+		h.connack(r.code)
+	case errors.As(err, &e):
+		reason = e.Reason
+		if h.connect.Version == mqtt.V5 || e.Code == protocol.UnsupportedProtocolVersion && h.connect.Version != 0 {
+			h.connack(e.Code) // [MQTT-3.1.2-2] [MQTT-4.13.1-1]
+		}
+	default:
+		if reason = reasonOf(err); reason == "timeout" {
+			reason = "idle_timeout"
+		}
+	}
+	h.rt.Metrics.Refuse(reason)
+	h.rt.Log.Info("connection refused", "peer", h.t.RemoteAddr().String(), "reason", reason,
+		"client_id", h.connect.ClientID, "listener", h.l.Name)
+	h.linger()
+	h.l.Closed(reason)
+}
+
+// connack writes a refusing CONNACK and ends our direction.
+func (h *handshake) connack(code protocol.ReasonCode) {
+	p := mqtt.Connack{Code: code}
+	b := p.Append(nil, h.connect.Version)
+	_ = h.t.SetWriteDeadline(time.Now().Add(lingerTime))
+	n, _ := h.t.Write(b)
+	h.rt.Metrics.Add(metrics.BytesSent, uint64(n))
+	h.rt.Metrics.Inc(metrics.PacketsSent)
+	h.rt.Metrics.Inc(metrics.PacketsConnack)
+	_ = h.t.CloseWrite()
+}
+
+// lingerTime and lingerBytes bound how long we read on from a client that was
+// refused: a socket closed over unread data would reset the connection and take
+// our answer with it.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
+func (h *handshake) linger() {
+	_ = h.t.CloseWrite()
+	_ = h.t.SetReadDeadline(time.Now().Add(lingerTime))
+	for n := 0; n < lingerBytes; {
+		b, err := h.t.Read(nil)
+		if err != nil {
+			break
+		}
+		n += len(b.Data)
+		b.Free()
+	}
+	_ = h.t.Close()
+}
+
+func host(a net.Addr) string {
+	if h, _, err := net.SplitHostPort(a.String()); err == nil {
+		return h
+	}
+	return a.String()
+}

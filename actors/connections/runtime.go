@@ -1,0 +1,84 @@
+// Package connections holds the connection actors: our end of each Network
+// Connection of an MQTT client.
+//
+// The life of a connection, top to bottom:
+//
+//	accept            a listener hands the socket to Handshake
+//	Handshake         a short-lived goroutine reads CONNECT under a deadline,
+//	                  validates it and asks the access chain
+//	claiming          the actor claims the client identifier at its registry slot
+//	attaching         it attaches to the session that exists, or to a new one;
+//	                  the session answers with CONNACK
+//	online            a reader goroutine parses whatever a read brings, publishes
+//	                  QoS 0 and 1 by itself and hands the rest to the session
+//	closed            by DISCONNECT, error, keep alive, take-over or an operator:
+//	                  the session is detached, the actor stops
+//
+// A connection's parent is one of the supervisor shards connections/<0..n>. A
+// crash closes the socket and detaches the session, which stays. Its mailbox
+// receives life-cycle messages only, a few for each connection, so it has no
+// bound.
+package connections
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/access"
+	"emqttd/actors/kernel"
+	"emqttd/actors/sessions"
+	"emqttd/actors/system/metrics"
+)
+
+// Shards is the number of supervisor shards (see sessions.Shards).
+const Shards = 256
+
+// Runtime is what all connections of a node share. It is complete before the
+// first connection and not written to afterwards.
+type Runtime struct {
+	System        *actor.ActorSystem
+	Sessions      *sessions.Runtime
+	SessionShards *kernel.Shards
+	Shards        *kernel.Shards
+	Access        *access.Chain
+	Metrics       *metrics.Registry
+	Log           *slog.Logger
+
+	MaxPacket       int           // largest Remaining Length
+	MaxClientID     int           // longest client identifier, in bytes
+	IdleTimeout     time.Duration // for CONNECT, and for the rest of a packet that has begun
+	KeepAliveFactor float64       // of the Keep Alive, after which a silent client is lost
+	SessionExpiry   time.Duration // of sessions of MQTT 3.x clients with Clean Session 0
+
+	once  sync.Once
+	props *actor.Props
+	turn  atomic.Uint64 // of the next shard
+}
+
+// Listener is what a connection knows of the listener it came through.
+type Listener struct {
+	Name        string
+	SendTimeout time.Duration
+	// Closed is called once for each connection that Handshake was given, when
+	// it is over, with the reason.
+	Closed func(reason string)
+}
+
+// Props is the one Props of all connections. The first message must be
+// *accepted.
+func (rt *Runtime) Props() *actor.Props {
+	rt.once.Do(func() {
+		rt.props = kernel.NewProps(func() actor.Actor { return &connection{rt: rt} })
+	})
+	return rt.props
+}
+
+// spawn starts the actor of an accepted connection.
+func (rt *Runtime) spawn(a *accepted) {
+	shard := rt.Shards.At(int(rt.turn.Add(1) % uint64(rt.Shards.Len())))
+	rt.System.Root.Send(shard, &kernel.Spawn{Props: rt.Props(), First: a})
+}

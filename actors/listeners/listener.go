@@ -1,0 +1,220 @@
+// Package listeners accepts Network Connections. Each listener is an actor
+// listeners/<name>; it owns the listening socket and the goroutines that accept
+// on it, and hands each connection to the connections package.
+//
+// Its parent is the supervisor listeners, which starts last and stops first. A
+// crash closes the socket and opens it again; connections that were accepted
+// live on. Its mailbox receives life-cycle messages only.
+package listeners
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/connections"
+	"emqttd/actors/kernel"
+)
+
+// Options describe one listener.
+type Options struct {
+	Protocol    string // as operators see it: mqtt:tcp
+	Name        string // tcp.external
+	Address     string // IP:port
+	Acceptors   int
+	MaxClients  int // 0 is no bound
+	Backlog     int
+	SendTimeout time.Duration
+	NoDelay     bool
+	RecBuf      int // bytes of the socket's receive buffer; 0 leaves the system's
+	SndBuf      int
+	ReuseAddr   bool
+	// Socket replaces the listening socket, for transports that are not TCP.
+	Socket net.Listener
+}
+
+// Listener is one listener of a node. Its figures may be read from any
+// goroutine.
+type Listener struct {
+	options Options
+	rt      *connections.Runtime
+	log     *slog.Logger
+	bound   atomic.Pointer[net.TCPAddr]
+	current atomic.Int64
+	closed  reasons
+	known   connections.Listener // what its connections know of it
+}
+
+// New makes a listener; it opens when the actor of its Spec starts.
+func New(o Options, rt *connections.Runtime) *Listener {
+	o.Acceptors = max(1, o.Acceptors)
+	l := &Listener{options: o, rt: rt, log: rt.Log}
+	l.known = connections.Listener{Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over}
+	return l
+}
+
+// Options are those of the listener.
+func (l *Listener) Options() Options { return l.options }
+
+// Addr is the address it is bound to; the configured one until it is.
+func (l *Listener) Addr() string {
+	if a := l.bound.Load(); a != nil {
+		return a.String()
+	}
+	return l.options.Address
+}
+
+// Current counts the connections that came through it and are open.
+func (l *Listener) Current() int { return int(l.current.Load()) }
+
+// ShutdownCount counts those that are over, by reason.
+func (l *Listener) ShutdownCount() map[string]uint64 { return l.closed.snapshot() }
+
+// Spec is the child of the supervisor listeners.
+func (l *Listener) Spec() kernel.ChildSpec {
+	return kernel.ChildSpec{
+		Name:    l.options.Name,
+		Props:   kernel.NewProps(func() actor.Actor { return &acceptor{l: l} }),
+		Restart: kernel.Permanent,
+	}
+}
+
+// acceptor is the actor.
+type acceptor struct {
+	l      *Listener
+	socket net.Listener
+	done   sync.WaitGroup
+}
+
+// Start implements kernel.Starter.
+func (a *acceptor) Start(actor.Context) error { return a.open() }
+
+// Receive implements actor.Actor.
+func (a *acceptor) Receive(c actor.Context) {
+	switch c.Message().(type) {
+	case *actor.Stopping, *actor.Restarting:
+		if a.socket != nil {
+			_ = a.socket.Close()
+			a.done.Wait()
+		}
+	}
+}
+
+func (a *acceptor) open() error {
+	socket, err := a.l.open()
+	if err != nil {
+		return err
+	}
+	a.socket = socket
+	for range a.l.options.Acceptors {
+		a.done.Add(1)
+		go func() {
+			defer a.done.Done()
+			a.l.accept(socket)
+		}()
+	}
+	return nil
+}
+
+// open opens the socket and notes where it is bound.
+func (l *Listener) open() (net.Listener, error) {
+	socket, err := l.listen()
+	if err != nil {
+		return nil, fmt.Errorf("listener %s cannot listen on %s: %w", l.options.Name, l.options.Address, err)
+	}
+	if addr, ok := socket.Addr().(*net.TCPAddr); ok {
+		l.bound.Store(addr)
+	}
+	return socket, nil
+}
+
+// accept hands on connections until the socket is closed.
+func (l *Listener) accept(socket net.Listener) {
+	for {
+		conn, err := socket.Accept()
+		switch {
+		case err == nil:
+			l.take(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			l.pause(err)
+		}
+	}
+}
+
+// pauseTime is how long accepting rests when there are no file descriptors:
+// trying on at once would take a core and log without end.
+const pauseTime = 200 * time.Millisecond
+
+func (l *Listener) pause(err error) {
+	if l.closed.add("accept_error")%25 == 1 { // every five seconds
+		l.log.Error("cannot accept connections, pausing", "listener", l.options.Name, "error", err,
+			"hint", "raise the file descriptor limit (ulimit -n)")
+	}
+	time.Sleep(pauseTime)
+}
+
+func (l *Listener) take(conn net.Conn) {
+	n := l.current.Add(1)
+	if m := l.options.MaxClients; m > 0 && n > int64(m) {
+		l.over("maxlimit")
+		_ = conn.Close()
+		return
+	}
+	l.tune(conn)
+	go l.rt.Handshake(conn, &l.known)
+}
+
+func (l *Listener) over(reason string) {
+	l.current.Add(-1)
+	l.closed.add(reason)
+}
+
+// tune sets the options of one socket. A socket that the client has closed
+// already refuses them; reading will tell.
+func (l *Listener) tune(conn net.Conn) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	_ = tcp.SetNoDelay(l.options.NoDelay)
+	if n := l.options.RecBuf; n > 0 {
+		_ = tcp.SetReadBuffer(n)
+	}
+	if n := l.options.SndBuf; n > 0 {
+		_ = tcp.SetWriteBuffer(n)
+	}
+}
+
+// reasons counts by name.
+type reasons struct {
+	mu sync.Mutex
+	m  map[string]uint64
+}
+
+func (r *reasons) add(name string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.m == nil {
+		r.m = make(map[string]uint64)
+	}
+	r.m[name]++
+	return r.m[name]
+}
+
+func (r *reasons) snapshot() map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := make(map[string]uint64, len(r.m))
+	for k, v := range r.m {
+		m[k] = v
+	}
+	return m
+}

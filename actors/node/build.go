@@ -1,0 +1,174 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"emqttd/actors/access"
+	"emqttd/actors/admin"
+	"emqttd/actors/connections"
+	"emqttd/actors/kernel"
+	"emqttd/actors/listeners"
+	"emqttd/actors/retained"
+	"emqttd/actors/sessions"
+	"emqttd/actors/store"
+	"emqttd/actors/system/broker"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/cluster/registry"
+	"emqttd/cluster/wire"
+	"emqttd/config"
+	"emqttd/protocol"
+	"emqttd/protocol/delivery"
+	"emqttd/protocol/topic"
+)
+
+// adminID is the id of the admin actor, the only one that may be addressed from
+// outside.
+const adminID = "node/admin"
+
+// build makes every part, leaving the actors unstarted. The door opens here,
+// because it decides the address that every PID carries.
+func (n *Node) build() error {
+	n.system = kernel.NewSystem(n.log)
+	var err error
+	n.remote, err = wire.Start(n.system, wire.Options{
+		Listen: n.config.Node.DistListen, Advertise: n.advertise(), Cookie: n.config.Node.Cookie,
+		Targets: []string{adminID}, Logger: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("node.dist_listen %s: %w", n.config.Node.DistListen, err)
+	}
+	if err := n.buildTables(); err != nil {
+		n.remote.Stop()
+		return err
+	}
+	n.buildSessions()
+	n.buildConnections()
+	n.buildListeners()
+	n.gauges()
+	return nil
+}
+
+// advertise is the configured address, unless it only repeats one whose port
+// the system is to choose.
+func (n *Node) advertise() string {
+	if a := n.config.Node.DistAdvertise; !strings.HasSuffix(a, ":0") {
+		return a
+	}
+	return ""
+}
+
+func (n *Node) buildTables() error {
+	c := n.config
+	strategy, err := topics.ParseStrategy(c.MQTT.SharedStrategy)
+	if err != nil {
+		return err
+	}
+	n.router = topics.New(n.system, topics.Options{
+		Shards: c.MQTT.TopicShards, Strategy: strategy,
+		OnDrop: func(_ *topics.Subscriber, items []topics.Delivery) {
+			n.metrics.Drop("mailbox_full", uint64(len(items)))
+		},
+	})
+	n.retained = retained.New(n.system, retained.Options{
+		Shards: c.MQTT.TopicShards, MaxMessages: c.Retainer.MaxMessages,
+		MaxPayload: c.Retainer.MaxPayload, Expiry: c.Retainer.Expiry, Logger: n.log,
+	})
+	n.registry = registry.New(n.system, "node/cluster")
+	return nil
+}
+
+func (n *Node) buildSessions() {
+	s, q := &n.config.MQTT.Session, &n.config.MQTT.MQueue
+	limits := &delivery.Limits{
+		MaxInflight: s.MaxInflight, RetryInterval: s.RetryInterval,
+		MaxAwaitingRel: s.MaxAwaitingRel, AwaitRelTimeout: s.AwaitRelTimeout,
+		QueueLength: q.MaxLength, QueueBytes: q.MaxBytes, StoreQoS0: q.StoreQoS0,
+		UpgradeQoS: s.UpgradeQoS, IgnoreLoop: s.IgnoreLoopDeliver,
+	}
+	if q.Priority {
+		limits.Priorities = q.Priorities
+	}
+	n.sessions = &sessions.Runtime{
+		System: n.system, Router: n.router, Retained: n.retained, Registry: n.registry,
+		Metrics: n.metrics, Store: store.Memory{}, Log: n.log, Limits: limits,
+		MaxSubscriptions: s.MaxSubscriptions,
+	}
+}
+
+func (n *Node) buildConnections() {
+	m := &n.config.MQTT
+	n.connections = &connections.Runtime{
+		System: n.system, Sessions: n.sessions,
+		SessionShards: kernel.NewShards("sessions", sessions.Shards),
+		Shards:        kernel.NewShards("connections", connections.Shards),
+		Access:        access.New(m.AllowAnonymous, m.ACLNoMatchAllow),
+		Metrics:       n.metrics, Log: n.log,
+		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
+		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,
+	}
+}
+
+func (n *Node) buildListeners() {
+	for i := range n.config.Listeners {
+		l := &n.config.Listeners[i]
+		o := listeners.Options{
+			Name: l.Type + "." + l.Name, Protocol: "mqtt:" + l.Type, Address: l.Address,
+			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
+			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
+		}
+		if l.SendTimeoutClose {
+			o.SendTimeout = l.SendTimeout
+		}
+		o.Socket = n.options.Sockets[o.Name]
+		switch l.Type {
+		case config.ListenerAPI:
+			n.listeners = append(n.listeners, listeners.NewHTTP(o, n.log, n.httpServer))
+		default:
+			n.listeners = append(n.listeners, listeners.New(o, n.connections))
+		}
+	}
+}
+
+// gauges connects those figures that somebody else keeps.
+func (n *Node) gauges() {
+	m := n.metrics
+	m.Source(metrics.Topics, func() int { return n.router.Counts().Topics })
+	m.Source(metrics.Routes, func() int { return n.router.Counts().Topics })
+	m.Source(metrics.Subscribers, func() int { return n.router.Counts().Subscriptions })
+	m.Source(metrics.Subscriptions, func() int { return n.router.Counts().Subscriptions })
+	m.Source(metrics.Retained, n.retained.Count)
+}
+
+// specs lists the children of the root in the order of their start.
+func (n *Node) specs() []kernel.ChildSpec {
+	var ls []kernel.ChildSpec
+	for _, l := range n.listeners {
+		ls = append(ls, l.Spec())
+	}
+	return []kernel.ChildSpec{
+		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions())})},
+		n.retained.Spec(),
+		n.router.Spec(),
+		{Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.registry.Spec()})},
+		n.connections.SessionShards.Spec(),
+		n.connections.Shards.Spec(),
+		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log})},
+		{Name: "listeners", Props: kernel.Supervisor(ls)},
+	}
+}
+
+func (n *Node) brokerOptions() broker.Options {
+	return broker.Options{
+		Node: n.config.Node.Name, Version: n.options.Version, Started: n.started,
+		Interval: n.config.MQTT.SysInterval, Metrics: n.metrics,
+		Publish: func(name, payload string, retain bool) {
+			n.sessions.PublishOne(&protocol.Message{
+				Topic: topic.Name(name), Payload: []byte(payload), Retain: retain, Sys: true,
+				Arrived: time.Now().UnixMilli(),
+			})
+		},
+	}
+}

@@ -1,0 +1,164 @@
+// Package node puts the parts together: it makes the actor system, starts the
+// supervision tree in order, and stops it in reverse. docs/ARCHITECTURE.md
+// draws the tree.
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/connections"
+	"emqttd/actors/kernel"
+	"emqttd/actors/listeners"
+	"emqttd/actors/retained"
+	"emqttd/actors/sessions"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/cluster/registry"
+	"emqttd/cluster/wire"
+	"emqttd/config"
+)
+
+// Options are what a node is given besides its configuration.
+type Options struct {
+	Logger  *slog.Logger
+	Version string
+	// OnGiveUp is called once if an essential part could not be kept running:
+	// the process should end with an error.
+	OnGiveUp func(error)
+	// Boot, if not nil, is told a line for each part that has started.
+	Boot func(line string)
+	// Sockets replaces the listening sockets of listeners by name, for
+	// transports that are not TCP.
+	Sockets map[string]net.Listener
+}
+
+// Node is a running node.
+type Node struct {
+	config  *config.Config
+	options Options
+	log     *slog.Logger
+	system  *actor.ActorSystem
+	root    *actor.PID
+	remote  *wire.Remote
+	started time.Time
+	running atomic.Bool
+
+	metrics     *metrics.Registry
+	router      *topics.Router
+	retained    *retained.Stores
+	registry    *registry.Registry
+	sessions    *sessions.Runtime
+	connections *connections.Runtime
+	listeners   []listed
+
+	stopping sync.Once
+	stopErr  error
+	done     chan struct{}
+	wantStop chan struct{}
+}
+
+// listed is a listener as operators see it.
+type listed interface {
+	Options() listeners.Options
+	Addr() string
+	Current() int
+	ShutdownCount() map[string]uint64
+	Spec() kernel.ChildSpec
+}
+
+// Start starts a node and returns when all its listeners are open. If a part
+// cannot start, those before it are stopped again and the error says why in one
+// line.
+func Start(cfg *config.Config, o Options) (*Node, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{
+		config: cfg, options: o, log: o.Logger, started: time.Now(),
+		metrics: new(metrics.Registry), done: make(chan struct{}), wantStop: make(chan struct{}, 1),
+	}
+	if err := n.build(); err != nil {
+		return nil, err
+	}
+	if err := n.launch(); err != nil {
+		n.remote.Stop()
+		return nil, err
+	}
+	n.running.Store(true)
+	n.log.Info("node started", "node", cfg.Node.Name, "version", o.Version, "dist", n.remote.Address(),
+		"go", runtime.Version(), "cpus", runtime.GOMAXPROCS(0))
+	if cfg.MQTT.AllowAnonymous {
+		n.log.Warn("anonymous clients are allowed (mqtt.allow_anonymous = true)")
+	}
+	return n, nil
+}
+
+// launch starts the tree.
+func (n *Node) launch() error {
+	specs := n.specs()
+	root, err := kernel.StartRoot(n.system, "node", specs, n.gaveUp)
+	if err != nil {
+		return err
+	}
+	n.root = root
+	return nil
+}
+
+func (n *Node) gaveUp(err error) {
+	n.log.Error("an essential part of the node could not be kept running", "error", err)
+	if n.options.OnGiveUp != nil {
+		n.options.OnGiveUp(err)
+	}
+}
+
+// Stop stops the node in the reverse order of its start: listeners first, so
+// that nobody comes in while connections end. It returns when everything has
+// stopped or ctx is over.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stopping.Do(func() {
+		n.running.Store(false)
+		n.log.Info("node stops", "node", n.config.Node.Name)
+		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
+			n.stopErr = fmt.Errorf("stop node: %w", err)
+		}
+		n.remote.Stop()
+		close(n.done)
+	})
+	<-n.done
+	return n.stopErr
+}
+
+// Done is closed when the node has stopped.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// StopRequested receives a value when an operator asks the node to stop.
+func (n *Node) StopRequested() <-chan struct{} { return n.wantStop }
+
+func (n *Node) requestStop() {
+	select {
+	case n.wantStop <- struct{}{}:
+	default:
+	}
+}
+
+// Addr is where a listener is bound, "" if there is none of that name.
+func (n *Node) Addr(listener string) string {
+	for _, l := range n.listeners {
+		if l.Options().Name == listener {
+			return l.Addr()
+		}
+	}
+	return ""
+}
+
+// DistAddr is where the command line and other nodes are served.
+func (n *Node) DistAddr() string { return n.remote.Address() }

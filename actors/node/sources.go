@@ -1,0 +1,207 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/admin"
+	"emqttd/actors/connections"
+	"emqttd/actors/sessions"
+	"emqttd/actors/system/metrics"
+	"emqttd/protocol"
+	"emqttd/protocol/topic"
+)
+
+// sources is what the admin actor and the HTTP API may ask of this node.
+func (n *Node) sources() *admin.Sources {
+	return &admin.Sources{
+		Node: n.config.Node.Name, Version: n.options.Version,
+		AllowAnonymous: n.config.MQTT.AllowAnonymous,
+		Running:        n.running.Load,
+		Uptime:         func() time.Duration { return time.Since(n.started) },
+		Stop:           n.requestStop,
+		Clients:        n.listClients,
+		Client:         n.client,
+		Kick:           n.kick,
+		Sessions:       n.listSessions,
+		Session:        n.sessionInfo,
+		Subscriptions:  n.listSubscriptions, SubscriptionsOf: n.subscriptionsOf,
+		Subscribe: n.subscribe, Unsubscribe: n.unsubscribe,
+		Topics: n.listTopics, Routes: n.listRoutes, Route: n.route,
+		Stats:     func() []admin.Stat { return stats(n.metrics.Stats()) },
+		Metrics:   func() []admin.Stat { return stats(n.metrics.Counters()) },
+		Listeners: n.listListeners,
+		Tree:      n.tree, Inspect: n.inspect, Kill: n.kill,
+		Publish: n.publish,
+	}
+}
+
+func stats(vs []metrics.Value) []admin.Stat {
+	out := make([]admin.Stat, len(vs))
+	for i, v := range vs {
+		out[i] = admin.Stat{Name: v.Name, Value: int64(v.Value)}
+	}
+	return out
+}
+
+func clientInfo(c *sessions.Client) admin.ClientInfo {
+	ip, port, _ := net.SplitHostPort(c.Peer)
+	p, _ := strconv.Atoi(port)
+	return admin.ClientInfo{
+		ID: c.ID, Username: c.Username, IP: ip, Port: p, CleanSession: c.Clean,
+		ProtoVersion: byte(c.Version), KeepAlive: int(c.KeepAlive), ConnectedAt: time.Unix(c.ConnectedAt, 0),
+	}
+}
+
+func (n *Node) listClients(cursor string, limit int) (page []admin.ClientInfo, next string) {
+	next = n.walk(cursor, limit, false, func(r *sessions.InfoResult) int {
+		if r.Client == nil {
+			return 0
+		}
+		page = append(page, clientInfo(r.Client))
+		return 1
+	})
+	return page, next
+}
+
+func (n *Node) client(id string) (admin.ClientInfo, bool) {
+	r := n.session(id, false)
+	if r == nil || r.Client == nil {
+		return admin.ClientInfo{}, false
+	}
+	return clientInfo(r.Client), true
+}
+
+func (n *Node) kick(id string) bool {
+	r := n.session(id, false)
+	if r == nil || r.Conn == nil {
+		return false
+	}
+	n.system.Root.Send(r.Conn, &connections.Kick{})
+	return true
+}
+
+func sessionInfo(r *sessions.InfoResult) admin.SessionInfo {
+	d := &r.Delivery
+	return admin.SessionInfo{
+		ClientID: r.ID, CleanSession: r.Clean, Subscriptions: r.Subscriptions,
+		MaxInflight: d.MaxInflight, Inflight: d.Inflight, QueueLen: d.Queued + d.Replaying,
+		QueueDropped: d.Dropped, AwaitingRel: d.AwaitingRel,
+		Delivered: r.Delivered, Enqueued: r.Enqueued, CreatedAt: time.Unix(r.CreatedAt, 0),
+	}
+}
+
+func (n *Node) listSessions(f admin.SessionFilter, cursor string, limit int) (page []admin.SessionInfo, next string) {
+	next = n.walk(cursor, limit, false, func(r *sessions.InfoResult) int {
+		if !f.Match(r.Clean) {
+			return 0
+		}
+		page = append(page, sessionInfo(r))
+		return 1
+	})
+	return page, next
+}
+
+func (n *Node) sessionInfo(id string) (admin.SessionInfo, bool) {
+	r := n.session(id, false)
+	if r == nil {
+		return admin.SessionInfo{}, false
+	}
+	return sessionInfo(r), true
+}
+
+func subscriptionInfos(r *sessions.InfoResult) []admin.SubscriptionInfo {
+	out := make([]admin.SubscriptionInfo, 0, len(r.Filters))
+	for _, f := range r.Filters {
+		s, err := topic.ParseSubscription(f.Text)
+		if err != nil {
+			continue
+		}
+		out = append(out, admin.SubscriptionInfo{
+			ClientID: r.ID, Topic: string(s.Filter), Group: s.Group, QoS: byte(f.Options.QoS),
+		})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Topic < out[j].Topic })
+	return out
+}
+
+func (n *Node) listSubscriptions(cursor string, limit int) (page []admin.SubscriptionInfo, next string) {
+	next = n.walk(cursor, limit, true, func(r *sessions.InfoResult) int {
+		infos := subscriptionInfos(r)
+		page = append(page, infos...)
+		return max(1, len(infos)) // a page may be as long as one session's last
+	})
+	return page, next
+}
+
+func (n *Node) subscriptionsOf(id string) ([]admin.SubscriptionInfo, bool) {
+	r := n.session(id, true)
+	if r == nil {
+		return nil, false
+	}
+	return subscriptionInfos(r), true
+}
+
+func (n *Node) subscribe(id, filter string, qos byte) error { return n.change(id, filter, qos, false) }
+
+func (n *Node) unsubscribe(id, filter string) error { return n.change(id, filter, 0, true) }
+
+func (n *Node) change(id, filter string, qos byte, remove bool) error {
+	s, err := topic.ParseSubscription(filter)
+	if err != nil {
+		return err
+	}
+	pid := n.where(id)
+	if pid == nil {
+		return admin.ErrNoSession
+	}
+	r := ask[sessions.Changed](n, pid, func(to *actor.PID) any {
+		return &sessions.Change{Remove: remove, ReplyTo: to, Request: sessions.Request{
+			Text: filter, Subscription: s, Options: sessions.Options{QoS: protocol.QoS(qos)},
+		}}
+	})
+	switch {
+	case r == nil:
+		return admin.ErrNoSession
+	case r.Reason.IsError():
+		return fmt.Errorf("refused: %s", r.Reason)
+	default:
+		return nil
+	}
+}
+
+func (n *Node) listListeners() []admin.ListenerInfo {
+	var out []admin.ListenerInfo
+	for _, l := range n.listeners {
+		o := l.Options()
+		info := admin.ListenerInfo{
+			Protocol: o.Protocol, Listen: l.Addr(), Acceptors: o.Acceptors,
+			MaxClients: o.MaxClients, CurrentClients: l.Current(),
+		}
+		for reason, count := range l.ShutdownCount() {
+			info.ShutdownCount = append(info.ShutdownCount, admin.Stat{Name: reason, Value: int64(count)})
+		}
+		sort.Slice(info.ShutdownCount, func(i, j int) bool {
+			return info.ShutdownCount[i].Name < info.ShutdownCount[j].Name
+		})
+		out = append(out, info)
+	}
+	return out
+}
+
+func (n *Node) publish(p admin.PublishRequest) error {
+	if len(p.Topic)+len(p.Payload) > n.config.MQTT.MaxPacketSize {
+		return admin.ErrTooLarge
+	}
+	m := &protocol.Message{
+		Topic: topic.Name(p.Topic), Payload: p.Payload, From: p.ClientID,
+		Arrived: time.Now().UnixMilli(), QoS: protocol.QoS(p.QoS), Retain: p.Retain,
+	}
+	n.sessions.PublishOne(m)
+	return nil
+}

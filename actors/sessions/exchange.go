@@ -1,0 +1,215 @@
+package sessions
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/retained"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/protocol"
+	"emqttd/protocol/mqtt"
+	"emqttd/protocol/topic"
+)
+
+// exchange is a SUBSCRIBE or UNSUBSCRIBE, or an operator's Change, that waits
+// until the topic shards have put every filter into effect: only then is it
+// acknowledged, so that a PUBLISH accepted afterwards reaches the subscriber.
+type exchange struct {
+	token    uint64 // of its first filter; the others follow
+	id       protocol.PacketID
+	requests []Request
+	codes    []protocol.ReasonCode
+	fresh    []bool // the subscription did not exist before
+	left     int
+	remove   bool
+	replyTo  *actor.PID // of a Change
+}
+
+// replay is a look-up in the retained stores that has not been answered in full.
+type replay struct {
+	token uint64
+	text  string
+}
+
+func (s *session) newExchange(id protocol.PacketID, requests []Request, remove bool) *exchange {
+	n := len(requests)
+	x := &exchange{
+		token: s.tokens, id: id, requests: requests, remove: remove,
+		codes: make([]protocol.ReasonCode, n), fresh: make([]bool, n),
+	}
+	s.tokens += uint64(n)
+	return x
+}
+
+func (s *session) subscribe(m *Subscribe) {
+	if !s.current(m.Generation) {
+		return
+	}
+	s.startSubscribe(s.newExchange(m.ID, m.Requests, false))
+}
+
+func (s *session) startSubscribe(x *exchange) {
+	for i := range x.requests {
+		r := &x.requests[i]
+		if x.codes[i] = s.admit(r); x.codes[i].IsError() {
+			continue
+		}
+		x.fresh[i] = s.subs.put(r.Text, r.Options)
+		x.left++
+		s.rt.Router.Subscribe(&topics.Subscribe{
+			Subscriber: s.sub, Subscription: r.Subscription, QoS: r.Options.QoS,
+			NoLocal: r.Options.NoLocal, RetainAsPublished: r.Options.RetainAsPublished,
+			SubscriptionID: r.Options.ID, Token: x.token + uint64(i), ReplyTo: s.self,
+		})
+	}
+	s.await(x)
+}
+
+// admit decides about one filter: its code in the SUBACK.
+func (s *session) admit(r *Request) protocol.ReasonCode {
+	if r.Denied.IsError() {
+		return r.Denied
+	}
+	if limit := s.rt.MaxSubscriptions; limit > 0 && s.subs.len() >= limit && s.subs.find(r.Text) < 0 {
+		s.rt.Log.Warn("subscription refused: too many", "client_id", s.id, "max_subscriptions", limit)
+		return protocol.QuotaExceeded
+	}
+	return protocol.ReasonCode(r.Options.QoS)
+}
+
+func (s *session) unsubscribe(m *Unsubscribe) {
+	if !s.current(m.Generation) {
+		return
+	}
+	s.startUnsubscribe(s.newExchange(m.ID, m.Requests, true))
+}
+
+func (s *session) startUnsubscribe(x *exchange) {
+	for i := range x.requests {
+		r := &x.requests[i]
+		if !s.subs.remove(r.Text) {
+			x.codes[i] = protocol.NoSubscriptionExisted
+			continue
+		}
+		x.left++
+		s.rt.Router.Unsubscribe(&topics.Unsubscribe{
+			Subscriber: s.sub, Subscription: r.Subscription, Token: x.token + uint64(i), ReplyTo: s.self,
+		})
+	}
+	s.await(x)
+}
+
+// change does for an operator what SUBSCRIBE or UNSUBSCRIBE does for a client.
+func (s *session) change(_ actor.Context, m *Change) {
+	x := s.newExchange(0, []Request{m.Request}, m.Remove)
+	x.replyTo = m.ReplyTo
+	if m.Remove {
+		s.startUnsubscribe(x)
+		return
+	}
+	s.startSubscribe(x)
+}
+
+func (s *session) await(x *exchange) {
+	if x.left == 0 {
+		s.complete(x)
+		return
+	}
+	s.pending = append(s.pending, x)
+}
+
+// confirm takes one answer of a topic shard.
+func (s *session) confirm(token uint64) {
+	for i, x := range s.pending {
+		if token < x.token || token >= x.token+uint64(len(x.codes)) {
+			continue
+		}
+		if x.left--; x.left == 0 {
+			if s.pending = append(s.pending[:i], s.pending[i+1:]...); len(s.pending) == 0 {
+				s.pending = nil
+			}
+			s.complete(x)
+		}
+		return
+	}
+}
+
+// complete answers the client, then asks for the retained messages: SUBACK goes
+// before them.
+func (s *session) complete(x *exchange) {
+	if x.replyTo != nil {
+		s.rt.System.Root.Send(x.replyTo, &Changed{Reason: x.codes[0]})
+	} else if s.link != nil {
+		s.acknowledge(x)
+	}
+	if x.remove {
+		return
+	}
+	for i := range x.requests {
+		r := &x.requests[i]
+		if x.codes[i].IsError() || r.Subscription.Group != "" || // [MQTT-4.8.2-1] non-normative comment
+			r.RetainHandling == mqtt.SendNoRetained ||
+			(r.RetainHandling == mqtt.SendRetainedIfNew && !x.fresh[i]) {
+			continue
+		}
+		s.lookup(r)
+	}
+}
+
+func (s *session) lookup(r *Request) {
+	if s.rt.Retained.Empty() {
+		return
+	}
+	token := s.tokens
+	s.tokens++
+	s.replays = append(s.replays, replay{token: token, text: r.Text})
+	s.rt.Retained.Lookup(&retained.Lookup{Filter: r.Subscription.Filter, Token: token, ReplyTo: s.self})
+}
+
+// replayOf names the subscription for which a look-up was made.
+func (s *session) replayOf(m *retained.Found) string {
+	for i, r := range s.replays {
+		if r.token != m.Token {
+			continue
+		}
+		if m.Last {
+			if s.replays = append(s.replays[:i], s.replays[i+1:]...); len(s.replays) == 0 {
+				s.replays = nil
+			}
+		}
+		return r.text
+	}
+	return ""
+}
+
+func (s *session) acknowledge(x *exchange) {
+	out, v := s.work(), s.link.client.Version
+	s.rt.Metrics.Inc(metrics.PacketsSent)
+	if x.remove {
+		s.rt.Metrics.Inc(metrics.PacketsUnsuback)
+		p := mqtt.Unsuback{ID: x.id, Codes: x.codes}
+		out.Packets = p.Append(out.Packets, v)
+		return
+	}
+	s.rt.Metrics.Inc(metrics.PacketsSuback)
+	if v != mqtt.V5 {
+		for i, c := range x.codes {
+			if c.IsError() {
+				x.codes[i] = 0x80 // [MQTT-3.9.3-2]
+			}
+		}
+	}
+	p := mqtt.Suback{ID: x.id, Codes: x.codes}
+	out.Packets = p.Append(out.Packets, v)
+}
+
+// filters are the session's subscriptions as topic shards know them.
+func (s *session) filters() []topic.Subscription {
+	fs := make([]topic.Subscription, 0, s.subs.len())
+	for _, x := range s.subs.list {
+		if f, err := topic.ParseSubscription(x.text); err == nil {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}

@@ -1,0 +1,180 @@
+package sessions
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+	"emqttd/protocol"
+	"emqttd/protocol/delivery"
+	"emqttd/protocol/mqtt"
+	"emqttd/protocol/topic"
+)
+
+// Client describes a connected client. It is written once, before it is sent.
+type Client struct {
+	ID          protocol.ClientID
+	Username    string
+	Peer        string // IP address and port
+	Listener    string
+	ConnectedAt int64 // Unix seconds
+	KeepAlive   uint16
+	Version     mqtt.Version
+	Clean       bool
+	Bridge      bool
+}
+
+// Will is the message to publish when the client is lost.
+type Will struct{ Message *protocol.Message }
+
+// Outbox is where a session puts what its client is to get. It never blocks and
+// may be used from any goroutine.
+type Outbox interface {
+	// Send takes encoded Control Packets over: it has written or copied them
+	// when it returns. It returns how many bytes more may wait. Once that is
+	// not positive, Drained is told to the session when there is room again.
+	Send(packets []byte) (room int)
+	// Room is what Send would return for nothing.
+	Room() int
+}
+
+// Attach binds the session to a live Network Connection. The session sends
+// Connack with the Session Present flag it knows, then whatever is pending, and
+// answers Attached. A connection that it had before gets TakenOver.
+type Attach struct {
+	Client     *Client
+	Conn       *actor.PID
+	Outbox     Outbox
+	Generation uint64 // of the registry's grant; later ones are higher
+	Connack    *mqtt.Connack
+	Will       *Will
+	Quota      int   // Receive Maximum of the client; 0 for none
+	MaxPacket  int   // Maximum Packet Size of the client; 0 for none
+	Expiry     int64 // seconds that the session outlives the connection
+}
+
+// Attached tells the connection that it owns the session now.
+type Attached struct {
+	Session        *actor.PID
+	Generation     uint64
+	SessionPresent bool
+}
+
+// TakenOver tells a connection that another one owns its session now, or that
+// the session was discarded. It has no session to detach from any more.
+type TakenOver struct{ Generation uint64 }
+
+// Down tells a connection that its session ended while it was attached.
+type Down struct{ Generation uint64 }
+
+// Detach says that the Network Connection has ended. Normal is set after a
+// DISCONNECT: the will is not published then. [MQTT-3.14.4-3]
+type Detach struct {
+	Generation uint64
+	Normal     bool
+}
+
+// Drained says that the outbox has room again.
+type Drained struct{ Generation uint64 }
+
+// Discard ends the session and everything in it. Ended is told to ReplyTo, if
+// it is not nil, when the session's actor has stopped.
+type Discard struct{ ReplyTo *actor.PID }
+
+// Ended answers Discard.
+type Ended struct{ ClientID protocol.ClientID }
+
+// Input is what one read of the socket brought for the session: acknowledgements,
+// PUBREL and PUBLISH of QoS 2, in their order.
+type Input struct {
+	Generation uint64
+	Items      []InputItem
+}
+
+// InputItem is one such packet. Message is set for PUBLISH.
+type InputItem struct {
+	Message *protocol.Message
+	Type    mqtt.PacketType
+	Reason  protocol.ReasonCode
+	ID      protocol.PacketID
+}
+
+// Request is one filter of a SUBSCRIBE. Denied, when it is an error, is the
+// code to answer for it instead of subscribing.
+type Request struct {
+	Text           string // as the client wrote it
+	Subscription   topic.Subscription
+	Options        Options
+	RetainHandling mqtt.RetainHandling
+	Denied         protocol.ReasonCode
+}
+
+// Options are those of a subscription.
+type Options struct {
+	ID                uint32 // Subscription Identifier; 0 for none
+	QoS               protocol.QoS
+	NoLocal           bool
+	RetainAsPublished bool
+}
+
+// Subscribe is a SUBSCRIBE. The session answers the client with SUBACK when
+// every filter is in effect.
+type Subscribe struct {
+	Generation uint64
+	ID         protocol.PacketID
+	Requests   []Request
+}
+
+// Unsubscribe is an UNSUBSCRIBE.
+type Unsubscribe struct {
+	Generation uint64
+	ID         protocol.PacketID
+	Requests   []Request
+}
+
+// Change subscribes or unsubscribes on behalf of an operator. Answered by
+// Changed when it is in effect.
+type Change struct {
+	Request Request
+	Remove  bool
+	ReplyTo *actor.PID
+}
+
+// Changed answers Change; Reason is that of the SUBACK or UNSUBACK.
+type Changed struct{ Reason protocol.ReasonCode }
+
+// InfoQuery asks a session to describe itself. Answered by InfoResult.
+type InfoQuery struct {
+	Subscriptions bool
+	ReplyTo       *actor.PID
+}
+
+// InfoResult describes a session. Client is nil while nobody is connected.
+type InfoResult struct {
+	ID            protocol.ClientID
+	PID           *actor.PID
+	Client        *Client
+	Conn          *actor.PID
+	Clean         bool
+	CreatedAt     int64 // Unix seconds
+	Delivered     uint64
+	Enqueued      uint64
+	Subscriptions int
+	Delivery      delivery.Info
+	Filters       []SubscriptionInfo // if asked for
+}
+
+// SubscriptionInfo is one subscription.
+type SubscriptionInfo struct {
+	Text    string
+	Options Options
+}
+
+// Which messages wait for which: what comes from one connection keeps its order
+// among itself (class Ack), and nothing waits behind deliveries.
+func (*Attach) MailboxClass() kernel.Class      { return kernel.Ack }
+func (*Detach) MailboxClass() kernel.Class      { return kernel.Ack }
+func (*Drained) MailboxClass() kernel.Class     { return kernel.Ack }
+func (*Input) MailboxClass() kernel.Class       { return kernel.Ack }
+func (*Subscribe) MailboxClass() kernel.Class   { return kernel.Subscribe }
+func (*Unsubscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
+func (*Change) MailboxClass() kernel.Class      { return kernel.Subscribe }

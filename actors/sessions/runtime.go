@@ -1,0 +1,103 @@
+// Package sessions holds the session actors. A Session outlives the Network
+// Connection of its Client: what the client subscribed to, what is on its way
+// to it and what waits for it stay here while it is away (MQTT 3.1.1 and 5.0,
+// section 4.1).
+//
+// A session's parent is one of the supervisor shards sessions/<0..n>. It
+// accepts Attach, Detach, Input, Subscribe, Unsubscribe, Drained and Discard
+// from connections, deliveries and confirmations from topic shards and retained
+// stores, and questions from the admin actor; it emits Control Packets into the
+// outbox of its connection, messages to subscribers, and Release to the
+// registry when it ends. A crash ends it: its subscriptions go, what is pending
+// is counted as dropped(session_crash), and its connection closes. Its mailbox
+// is bounded by what publishers may have on the way to it
+// (topics.Subscriber) and by the Receive Maximum of its client.
+package sessions
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+	"emqttd/actors/retained"
+	"emqttd/actors/store"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/cluster/registry"
+	"emqttd/protocol"
+	"emqttd/protocol/delivery"
+)
+
+// Shards is the number of supervisor shards: with a million sessions each has
+// some 4,000 children, whose bookkeeping is serial in their parent.
+const Shards = 256
+
+// Runtime is what all sessions of a node share. It is complete before the first
+// session starts and not written to afterwards.
+type Runtime struct {
+	System   *actor.ActorSystem
+	Router   *topics.Router
+	Retained *retained.Stores
+	Registry *registry.Registry
+	Metrics  *metrics.Registry
+	Store    store.Store
+	Log      *slog.Logger
+	Limits   *delivery.Limits
+	// MaxSubscriptions of one session; 0 is no bound.
+	MaxSubscriptions int
+
+	once  sync.Once
+	props *actor.Props
+}
+
+// Props is the one Props of all sessions. The first message must be Attach.
+func (rt *Runtime) Props() *actor.Props {
+	rt.once.Do(func() {
+		rt.props = kernel.NewProps(
+			func() actor.Actor { return &session{rt: rt} },
+			kernel.WithMailbox(kernel.MailboxOptions{NotifyEmpty: true, OnLost: rt.lost}))
+	})
+	return rt.props
+}
+
+// lost counts the deliveries that a session did not live to see.
+func (rt *Runtime) lost(_ kernel.Class, msg any) {
+	if d, ok := msg.(*topics.Deliver); ok {
+		rt.Metrics.Drop(delivery.SessionEnded.String(), uint64(len(d.Items)))
+		d.Done()
+	}
+}
+
+// Publish hands a message to its subscribers' batch and to the retained store.
+// It may be called from any goroutine; the batch belongs to the caller.
+func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) {
+	if m.Retain {
+		rt.Retained.Store(m) // [MQTT-3.3.1-5]
+	}
+	if b.Publish(m) == 0 && !m.Sys {
+		rt.Metrics.Inc(metrics.MessagesDropped)
+		rt.Metrics.Drop("no_subscriber", 1)
+	}
+}
+
+// PublishOne publishes a single message without ever waiting for a receiver.
+func (rt *Runtime) PublishOne(m *protocol.Message) {
+	b := rt.Router.NewBatch()
+	rt.Publish(b, m)
+	b.Flush(false)
+	b.Release()
+}
+
+// outs are the scratch spaces of sessions that are at work; an idle session has
+// none.
+var outs = sync.Pool{New: func() any { return new(delivery.Out) }}
+
+// flushAt is the number of encoded bytes at which a session does not wait for
+// its mailbox to be empty but lets the packets go: about what a socket buffer
+// takes at once.
+const flushAt = 64 << 10
+
+func unixMilli() int64 { return time.Now().UnixMilli() }

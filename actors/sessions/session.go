@@ -1,0 +1,306 @@
+package sessions
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+	"emqttd/actors/retained"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/cluster/registry"
+	"emqttd/protocol"
+	"emqttd/protocol/delivery"
+)
+
+// link is the connection that a session is attached to.
+type link struct {
+	pid        *actor.PID
+	outbox     Outbox
+	client     *Client
+	will       *Will
+	generation uint64
+	maxPacket  int
+}
+
+// session is the actor. It is in one of three behaviours: fresh until its first
+// Attach, then online while it has a link and offline while it has none.
+type session struct {
+	rt       *Runtime
+	self     *actor.PID
+	shard    *actor.PID
+	id       protocol.ClientID
+	sub      *topics.Subscriber
+	link     *link
+	out      *delivery.Out // while at work
+	replyTo  *actor.PID    // who waits for Ended
+	pending  []*exchange   // SUBSCRIBE and UNSUBSCRIBE that wait for topic shards
+	replays  []replay
+	subs     subscriptions
+	state    delivery.State
+	created  int64
+	expires  int64 // Unix milliseconds; 0 while online
+	wake     int64 // earliest wake-up that was asked for; 0 for none
+	expiry   int64 // seconds
+	sent     uint64
+	enqueued uint64
+	tokens   uint64
+	lastGen  uint64
+	clean    bool
+	ending   bool // it ends because it shall, not by a crash
+}
+
+// Receive implements actor.Actor.
+func (s *session) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		s.self, s.shard = c.Self(), c.Parent()
+	case *actor.Stopping:
+		s.stop(c)
+	case *actor.Stopped:
+		s.stopped(c)
+	case *kernel.Empty:
+		s.finish()
+	case *Attach:
+		s.attach(c, m)
+	default:
+		if s.sub == nil {
+			s.rt.Log.Error("session got a message before it was attached", "message", m)
+			return
+		}
+		s.attached(c)
+	}
+}
+
+// attached handles what comes after the first Attach.
+func (s *session) attached(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *topics.Deliver:
+		s.deliver(m)
+	case *Input:
+		s.input(m)
+	case *Drained:
+		if s.current(m.Generation) {
+			s.state.Fill(s.work(), unixMilli())
+		}
+	case *Subscribe:
+		s.subscribe(m)
+	case *Unsubscribe:
+		s.unsubscribe(m)
+	case *Change:
+		s.change(c, m)
+	case *topics.Subscribed:
+		s.confirm(m.Token)
+	case *topics.Unsubscribed:
+		s.confirm(m.Token)
+	case *retained.Found:
+		s.found(m)
+	case *Detach:
+		s.detach(c, m)
+	case *Discard:
+		s.discard(c, m)
+	case *kernel.Wake:
+		s.onWake(c)
+	case *InfoQuery:
+		c.Send(m.ReplyTo, s.info(m.Subscriptions))
+	default:
+		s.rt.Log.Error("session got a message it does not know", "client_id", s.id, "message", m)
+	}
+}
+
+func (s *session) current(generation uint64) bool {
+	return s.link != nil && s.link.generation == generation
+}
+
+// work is the Out of this turn.
+func (s *session) work() *delivery.Out {
+	if s.out == nil {
+		s.out = outs.Get().(*delivery.Out)
+		if s.link != nil {
+			s.out.Version = s.link.client.Version
+			s.out.MaxPacket = s.link.maxPacket
+			s.out.Room = s.link.outbox.Room()
+		}
+	}
+	return s.out
+}
+
+// flush lets the packets of this turn go and reports what was counted.
+func (s *session) flush() {
+	out := s.out
+	s.count(out)
+	if len(out.Packets) > 0 && s.link != nil {
+		s.rt.Store.Commit(s.release)
+	}
+	out.Reset()
+}
+
+func (s *session) release() { s.out.Room = s.link.outbox.Send(s.out.Packets) }
+
+// flushLarge keeps a long turn from piling up packets.
+func (s *session) flushLarge() {
+	if s.out != nil && len(s.out.Packets) >= flushAt {
+		s.flush()
+	}
+}
+
+// finish ends a turn: the mailbox is empty.
+func (s *session) finish() {
+	if s.out == nil {
+		return
+	}
+	s.flush()
+	outs.Put(s.out)
+	s.out = nil
+}
+
+func (s *session) count(out *delivery.Out) {
+	m := s.rt.Metrics
+	n := uint64(out.Sent[0] + out.Sent[1] + out.Sent[2])
+	if n > 0 {
+		s.sent += n
+		m.Add(metrics.PacketsPublishSent, n)
+		m.Add(metrics.MessagesSent, n)
+		m.Add(metrics.MessagesQoS0Sent, uint64(out.Sent[0]))
+		m.Add(metrics.MessagesQoS1Sent, uint64(out.Sent[1]))
+		m.Add(metrics.MessagesQoS2Sent, uint64(out.Sent[2]))
+	}
+	if out.Pubrels > 0 {
+		n += uint64(out.Pubrels)
+		m.Add(metrics.PacketsPubrelSent, uint64(out.Pubrels))
+	}
+	m.Add(metrics.PacketsSent, n)
+	out.Reasons(func(r delivery.Reason, n int) { m.Drop(r.String(), uint64(n)) })
+}
+
+// deliver takes the messages of one read of a publisher's socket.
+func (s *session) deliver(d *topics.Deliver) {
+	out, now := s.work(), unixMilli()
+	for i := range d.Items {
+		it := &d.Items[i]
+		g := delivery.Grant{
+			QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
+		}
+		if len(it.MoreIDs) > 0 {
+			more := slices.Clone(it.MoreIDs) // they are the batch's
+			g.MoreIDs = &more
+		}
+		s.state.Deliver(out, it.Message, g, now)
+		if len(out.Packets) >= flushAt {
+			s.flush()
+		}
+	}
+	d.Done()
+	s.arm(now)
+}
+
+// found takes a chunk of retained messages for a new subscription.
+func (s *session) found(m *retained.Found) {
+	i := s.subs.find(s.replayOf(m))
+	if i < 0 {
+		return // unsubscribed meanwhile
+	}
+	o := s.subs.list[i].options
+	s.state.Replay(s.work(), m.Messages, delivery.Grant{QoS: o.QoS, SubscriptionID: o.ID}, unixMilli())
+	s.flushLarge()
+}
+
+func (s *session) onWake(c actor.Context) {
+	s.wake = 0
+	now := unixMilli()
+	if s.expires != 0 && now >= s.expires {
+		s.rt.Log.Info("session expired", "client_id", s.id)
+		s.end(c)
+		return
+	}
+	s.state.Retry(s.work(), now)
+	s.arm(now)
+}
+
+// arm asks the shard's timing wheel for the next wake-up, unless an earlier one
+// is on its way.
+func (s *session) arm(now int64) {
+	at := s.expires
+	if s.link != nil {
+		if s.wake != 0 {
+			return
+		}
+		at = s.state.NextRetry(now)
+	}
+	if at == 0 || (s.wake != 0 && s.wake <= at) {
+		return
+	}
+	s.wake = at
+	s.rt.System.Root.Send(s.shard, wakeAt(s.self, at))
+}
+
+func (s *session) info(filters bool) *InfoResult {
+	r := &InfoResult{
+		ID: s.id, PID: s.self, Clean: s.clean, CreatedAt: s.created,
+		Delivered: s.sent, Enqueued: s.state.Enqueued(), Subscriptions: s.subs.len(), Delivery: s.state.Info(),
+	}
+	if s.link != nil {
+		r.Client, r.Conn = s.link.client, s.link.pid
+	}
+	if filters {
+		for _, x := range s.subs.list {
+			r.Filters = append(r.Filters, SubscriptionInfo{Text: x.text, Options: x.options})
+		}
+	}
+	return r
+}
+
+// end stops the session in good order.
+func (s *session) end(c actor.Context) {
+	s.ending = true
+	c.Stop(s.self)
+}
+
+// stop gives up everything the session has in others' tables. It also runs after
+// a crash, when the state may be wrong but what it holds must not leak.
+func (s *session) stop(actor.Context) {
+	if s.sub == nil {
+		return
+	}
+	reason := delivery.SessionCrash
+	if s.ending {
+		reason = delivery.SessionEnded
+	}
+	if s.link != nil {
+		s.publishWill(s.link)
+		s.rt.System.Root.Send(s.link.pid, &Down{Generation: s.link.generation})
+		s.link = nil
+	}
+	out := s.work()
+	out.Reset()
+	s.state.Abandon(out, reason)
+	s.finish()
+	s.leave()
+	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+}
+
+// leave takes the subscriptions out of the topic shards. After a crash the
+// session's own list is not trusted: the shards look for what is left.
+func (s *session) leave() {
+	for _, f := range s.filters() {
+		s.rt.Router.Unsubscribe(&topics.Unsubscribe{Subscriber: s.sub, Subscription: f})
+	}
+	if s.ending {
+		s.rt.Router.Unregister(s.sub)
+	} else {
+		s.rt.Router.Forget(s.sub)
+	}
+}
+
+// stopped runs when the actor's name is free: only now may another session take
+// its place.
+func (s *session) stopped(c actor.Context) {
+	if s.id == "" {
+		return
+	}
+	c.Send(s.rt.Registry.Slot(s.id), &registry.Release{ClientID: s.id, Session: s.self})
+	if s.replyTo != nil {
+		c.Send(s.replyTo, &Ended{ClientID: s.id})
+	}
+}

@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"emqttd/protocol"
+	"emqttd/protocol/mqtt"
+)
+
+// Reason says why a message for one subscription ended without being delivered.
+type Reason uint8
+
+// The reasons, in the order of Reasons.
+const (
+	QueueFull    Reason = iota // the queue's bound: the oldest gave way
+	Expired                    // its Message Expiry Interval ran out
+	OfflineQoS0                // QoS 0 for an absent client, and mqtt.mqueue.store_qos0 = false
+	LoopIgnored                // published by the receiver itself, and ignore_loop_deliver = true
+	PacketTooBig               // larger than the client's Maximum Packet Size
+	SessionEnded               // the session ended with the message pending
+	SessionCrash               // the session's actor crashed with the message pending
+	numReasons
+)
+
+var reasonNames = [numReasons]string{
+	"queue_full", "expired", "offline_qos0", "loop_ignored", "packet_too_big", "session_ended", "session_crash",
+}
+
+// String is the reason as metrics and logs name it.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Out collects what a step of the state wants done. The caller performs it and
+// uses the same Out again for the next step: nothing here allocates once the
+// buffer has grown.
+type Out struct {
+	// Packets are the Control Packets to send, encoded, in order.
+	Packets []byte
+	// Version is the protocol version in which they are encoded.
+	Version mqtt.Version
+	// MaxPacket is the largest Control Packet the client takes, 0 for any.
+	MaxPacket int
+	// Room is how many bytes the connection still takes, as it said last;
+	// what Packets holds counts against it.
+	Room int
+	// Sent counts the PUBLISH packets in Packets by QoS, Pubrels the PUBRELs.
+	Sent    [3]int
+	Pubrels int
+	// Dropped counts messages that ended, by reason.
+	Dropped [numReasons]int
+	// Acked counts deliveries that the client has acknowledged in full.
+	Acked int
+
+	publish mqtt.Publish // scratch
+	ids     []uint32     // scratch
+}
+
+// Reset empties the Out but keeps its buffer and the connection's properties.
+func (o *Out) Reset() {
+	o.Packets = o.Packets[:0]
+	o.Sent, o.Pubrels, o.Acked = [3]int{}, 0, 0
+	o.Dropped = [numReasons]int{}
+	o.publish = mqtt.Publish{}
+}
+
+// Reasons calls f for each reason that has a count.
+func (o *Out) Reasons(f func(r Reason, n int)) {
+	for r, n := range o.Dropped {
+		if n > 0 {
+			f(Reason(r), n)
+		}
+	}
+}
+
+func (o *Out) drop(r Reason) { o.Dropped[r]++ }
+
+// open tells whether the connection takes more now.
+func (o *Out) open() bool { return len(o.Packets) < o.Room }
+
+// pubrel appends a PUBREL.
+func (o *Out) pubrel(id protocol.PacketID) {
+	o.Packets = mqtt.AppendAck(o.Packets, mqtt.PUBREL, o.Version, id, protocol.Success)
+	o.Pubrels++
+}
+
+// send appends a PUBLISH; false if it is larger than the client takes.
+func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
+	p := &o.publish
+	*p = mqtt.Publish{
+		Topic: it.msg.Topic, Payload: it.msg.Payload,
+		QoS: it.qos, Retain: it.retain, Dup: dup, PacketID: id,
+	}
+	if o.Version == mqtt.V5 {
+		o.properties(it, now)
+	}
+	if o.MaxPacket > 0 && p.Size(o.Version) > o.MaxPacket {
+		o.drop(PacketTooBig)
+		return false
+	}
+	o.Packets = mqtt.AppendPublish(o.Packets, o.Version, p)
+	if !it.msg.Sys {
+		o.Sent[it.qos]++
+	}
+	return true
+}

@@ -1,0 +1,90 @@
+package retained
+
+import (
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+	"emqttd/protocol"
+	"emqttd/protocol/topic"
+)
+
+// Store makes Message the retained message of its topic, or, without a payload,
+// takes the retained message away [MQTT-3.3.1-6]. Send it with Stores.Store.
+// It is of class Control, so that a Lookup sees all that was stored before.
+type Store struct{ Message *protocol.Message }
+
+// Lookup asks for the retained messages that match Filter. Send it with
+// Stores.Lookup, once. Answered by one or more Found.
+type Lookup struct {
+	Filter  topic.Filter
+	Token   uint64 // comes back in the answers
+	ReplyTo *actor.PID
+
+	left atomic.Int32 // shards which have not answered
+}
+
+// Found carries at most ChunkLen messages, which are shared: read only. Those
+// of one shard come oldest first. Last is set on the last answer of all, which
+// comes also when there are no messages.
+type Found struct {
+	Token    uint64
+	Messages []*protocol.Message
+	Last     bool
+}
+
+// ChunkLen is the most messages that one Found carries.
+const ChunkLen = 1000
+
+// List asks for a page of the topics that have a retained message, from Cursor
+// on, in no order. Send it with Stores.List. Answered by Listed.
+type List struct {
+	Cursor  Cursor
+	Limit   int // most topics in the answer; 1000 if not positive
+	Token   uint64
+	ReplyTo *actor.PID
+}
+
+// Listed answers List. Next is where to go on; zero at the end. A page may be
+// shorter than the limit, and even empty, before the end.
+type Listed struct {
+	Token  uint64
+	Topics []topic.Name
+	Next   Cursor
+}
+
+// Cursor is a place in the listing of topics: shard and place in it. Zero is
+// the start.
+type Cursor uint64
+
+// Clean takes all retained messages away. Send it with Stores.Clean, once.
+// Answered by Cleaned.
+type Clean struct {
+	Token   uint64
+	ReplyTo *actor.PID // nil: no answer
+
+	left  atomic.Int32
+	count atomic.Int64
+}
+
+// Cleaned answers Clean with the number of messages that were there.
+type Cleaned struct {
+	Token uint64
+	Count int
+}
+
+// sweep goes over a part of the table and takes away what has expired.
+type sweep struct{ from uint32 }
+
+// MailboxClass lets acknowledgements and stores go first.
+func (*Lookup) MailboxClass() kernel.Class { return kernel.Subscribe }
+
+// MailboxClass keeps retained messages out of the bounds for live ones.
+func (*Found) MailboxClass() kernel.Class { return kernel.Subscribe }
+
+// MailboxClass makes a listing wait for stores.
+func (*List) MailboxClass() kernel.Class { return kernel.Deliver }
+
+// MailboxClass makes sweeping wait for everything else.
+func (*sweep) MailboxClass() kernel.Class { return kernel.Deliver }

@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
 )
 
 const (
 	maxRunning = 16
+	maxWaiting = 1024 // commands in the mailbox: handling one takes microseconds, so this many mean a flood
 	runTimeout = 60 * time.Second
 )
 
@@ -52,7 +55,11 @@ func Props(o Options) *actor.Props {
 		o.timeout = runTimeout
 	}
 	slots := make(chan struct{}, maxRunning) // shared by all incarnations: what runs outlives a restart
-	return actor.PropsFromProducer(func() actor.Actor { return &admin{Options: o, slots: slots} })
+	return kernel.NewProps(func() actor.Actor { return &admin{Options: o, slots: slots} },
+		kernel.WithMailbox(kernel.MailboxOptions{
+			Bounds: [4]kernel.Bound{kernel.Control: {Count: maxWaiting, Full: kernel.DropNewest}},
+			OnDrop: func(_ kernel.Class, m any) { o.Logger.Warn("admin is flooded; dropped", "type", fmt.Sprintf("%T", m)) },
+		}))
 }
 
 type admin struct {

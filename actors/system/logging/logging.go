@@ -66,16 +66,6 @@ func levelName(l slog.Level) string {
 	return name
 }
 
-// Console says what the configuration's console is for this run.
-type Console uint8
-
-const (
-	// AsConfigured lets log.console decide.
-	AsConfigured Console = iota
-	// Always writes to the console too, whatever log.console says: `emqttd foreground`.
-	Always
-)
-
 // Log is an open log. Close it after the last record.
 type Log struct {
 	*slog.Logger
@@ -83,9 +73,9 @@ type Log struct {
 	crash *os.File
 }
 
-// Open opens the log files of c and returns the logger. Folders that do not exist are made. It returns all that is
-// wrong with the files at once, and then leaves nothing open.
-func Open(c *config.Config, console io.Writer, mode Console) (*Log, error) {
+// Open opens the log files of c and returns the logger; console is written to when log.console is console or both.
+// Folders that do not exist are made. It returns all that is wrong with the files at once, and then leaves nothing open.
+func Open(c *config.Config, console io.Writer) (*Log, error) {
 	var errs []error
 	l := new(Log)
 	h := &handler{sinks: new([]sink)}
@@ -104,7 +94,7 @@ func Open(c *config.Config, console io.Writer, mode Console) (*Log, error) {
 		l.files = append(l.files, r)
 		add(r, level)
 	}
-	if mode == Always || c.Log.Console == "console" || c.Log.Console == "both" {
+	if c.Log.Console == "console" || c.Log.Console == "both" {
 		add(console, level)
 	}
 	if c.Log.Console == "file" || c.Log.Console == "both" {

@@ -24,9 +24,9 @@ func quietConfig(t *testing.T) *config.Config {
 	return c
 }
 
-func open(t *testing.T, c *config.Config, console io.Writer, mode Console) *Log {
+func open(t *testing.T, c *config.Config, console io.Writer) *Log {
 	t.Helper()
-	l, err := Open(c, console, mode)
+	l, err := Open(c, console)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestLineLooksLikeEMQ(t *testing.T) {
 	var out bytes.Buffer
 	c := quietConfig(t)
 	c.Log.Console = "console"
-	l := open(t, c, &out, AsConfigured)
+	l := open(t, c, &out)
 	l.With("node", "emq@127.0.0.1").WithGroup("peer").Log(context.Background(), LevelNotice, "client connected",
 		"client_id", "a b", "port", 1883, "clean", true, "took", 3*time.Second, slog.Group("tls", "version", "1.3"),
 		"err", errors.New("x=\"y\"\n[error] forged"), "empty", "")
@@ -70,7 +70,7 @@ func TestEverySinkGetsItsLevelsOnly(t *testing.T) {
 	c.Log.ConsoleFile = config.LogFile{File: "log/console.log"}
 	c.Log.Info = config.LogFile{File: "log/info.log"}
 	c.Log.Error = config.LogFile{File: "log/error.log"}
-	l := open(t, c, &console, AsConfigured)
+	l := open(t, c, &console)
 	l.Debug("D")
 	l.Info("I")
 	l.Warn("W")
@@ -93,19 +93,10 @@ func TestEverySinkGetsItsLevelsOnly(t *testing.T) {
 	}
 }
 
-func TestForegroundWritesToTheConsoleEvenWhenItIsOff(t *testing.T) {
-	var console bytes.Buffer
-	l := open(t, quietConfig(t), &console, Always)
-	l.Info("here")
-	if !strings.Contains(console.String(), "[info] here") {
-		t.Errorf("console: %q", console.String())
-	}
-}
-
 func TestLevelNoneIsSilentAndALevelThatIsOffAllocatesNothing(t *testing.T) {
 	c := quietConfig(t)
-	c.Log.Level = "none"
-	l := open(t, c, io.Discard, Always)
+	c.Log.Console, c.Log.Level = "console", "none"
+	l := open(t, c, io.Discard)
 	if l.Enabled(context.Background(), LevelEmergency) {
 		t.Error("emergency is on at level none")
 	}
@@ -117,7 +108,7 @@ func TestLevelNoneIsSilentAndALevelThatIsOffAllocatesNothing(t *testing.T) {
 func TestFilesRotateBySizeAndKeepWholeLines(t *testing.T) {
 	c := quietConfig(t)
 	c.Log.Error = config.LogFile{File: "log/error.log", Size: 200, Count: 2}
-	l := open(t, c, io.Discard, AsConfigured)
+	l := open(t, c, io.Discard)
 	for i := range 20 {
 		l.Error("message", "n", i)
 	}
@@ -144,7 +135,7 @@ func TestRotationGoesOnFromTheSizeOfAnExistingFile(t *testing.T) {
 	if err := os.WriteFile(c.Path("error.log"), bytes.Repeat([]byte("x"), 99), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	open(t, c, io.Discard, AsConfigured).Error("new")
+	open(t, c, io.Discard).Error("new")
 	if old := read(t, c, "error.log.0"); len(old) != 99 {
 		t.Errorf("old file has %d bytes", len(old))
 	}
@@ -157,7 +148,7 @@ func TestOpenNamesEveryFileThatCannotBeWritten(t *testing.T) {
 	}
 	c.Log.Info = config.LogFile{File: "log/info.log"}
 	c.Log.Error = config.LogFile{File: "log/error.log"}
-	_, err := Open(c, io.Discard, AsConfigured)
+	_, err := Open(c, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "info.log") || !strings.Contains(err.Error(), "error.log") {
 		t.Errorf("error %v", err)
 	}

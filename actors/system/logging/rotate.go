@@ -3,6 +3,7 @@ package logging
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,9 +23,18 @@ type rotating struct {
 	written int64
 }
 
+// OpenFile opens a log file that rotates at size bytes and keeps count old ones. It is safe for concurrent use; each
+// Write is one or more whole lines.
+func OpenFile(path string, size int64, count int) (io.WriteCloser, error) {
+	return openRotating(path, size, count)
+}
+
 func openRotating(path string, size int64, count int) (*rotating, error) {
 	r := &rotating{path: path, size: size, count: count}
-	return r, r.open()
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func openAppend(path string) (*os.File, error) {

@@ -62,7 +62,7 @@ func (s *shard) Receive(c actor.Context) {
 		}
 	case *actor.Stopped:
 	default:
-		s.stores.options.Log.Warn("unexpected message", "actor", c.Self().GetId(), "type", fmt.Sprintf("%T", m))
+		s.stores.options.Logger.Warn("unexpected message", "actor", c.Self().GetId(), "type", fmt.Sprintf("%T", m))
 	}
 }
 

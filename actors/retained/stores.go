@@ -20,7 +20,7 @@ type Options struct {
 	MaxMessages int           // retainer.max_message_num, of all shards together
 	MaxPayload  int           // retainer.max_payload_size, in bytes
 	Expiry      time.Duration // retainer.expiry_interval, from arrival
-	Log         *slog.Logger  // slog.Default if nil
+	Logger      *slog.Logger  // slog.Default if nil
 }
 
 // Stores is the door to the retained stores. The tables behind it outlive the
@@ -55,8 +55,8 @@ func New(system *actor.ActorSystem, o Options) *Stores {
 		o.Shards = 8
 	}
 	o.Shards = min(o.Shards, 256)
-	if o.Log == nil {
-		o.Log = slog.Default()
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	s := &Stores{system: system, options: o, seed: maphash.MakeSeed()}
 	for i := range o.Shards {
@@ -130,7 +130,7 @@ func (s *Stores) refuse(reason string, m *protocol.Message) {
 	if now-last < 60 || !s.logged.CompareAndSwap(last, now) {
 		return
 	}
-	s.options.Log.Warn("message not retained", "reason", reason, "topic", string(m.Topic),
+	s.options.Logger.Warn("message not retained", "reason", reason, "topic", string(m.Topic),
 		"client_id", m.From, "size", len(m.Payload), "too_large", s.tooLarge.Load(), "full", s.full.Load())
 }
 

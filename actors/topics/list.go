@@ -53,22 +53,42 @@ func (r *Router) Topics(c Cursor, fn func(f topic.Filter, subscriptions int) boo
 // shown twice.
 func (r *Router) Routes(c Cursor, fn func(Route) bool) Cursor {
 	return r.scan(c, func(t *table, id uint32, f topic.Filter, offset int) (int, bool) {
-		var has [2]bool // cluster-wide, local
-		t.each(id, func(_ string, at row) bool {
-			if at.local() {
-				has[1] = true
-			} else {
-				has[0] = true
-			}
-			return !has[0] || !has[1]
-		})
-		for i := offset; i < len(has); i++ {
-			if has[i] && !fn(Route{Filter: f, Local: i == 1}) {
+		for i, has := range t.kinds(id) {
+			if has && i >= offset && !fn(Route{Filter: f, Local: i == 1}) {
 				return i + 1, false
 			}
 		}
 		return 0, true
 	})
+}
+
+// RouteOf returns the routes of one filter: none, one or two.
+func (r *Router) RouteOf(f topic.Filter) (routes []Route) {
+	defer r.space.Enter(0).Leave()
+	t := r.tableFor(f)
+	id, ok := t.filters.Lookup(f)
+	if !ok {
+		return nil
+	}
+	for i, has := range t.kinds(id) {
+		if has {
+			routes = append(routes, Route{Filter: f, Local: i == 1})
+		}
+	}
+	return routes
+}
+
+// kinds tells whether a filter has rows that are not local, and such as are.
+func (t *table) kinds(id uint32) (has [2]bool) {
+	t.each(id, func(_ string, at row) bool {
+		if at.local() {
+			has[1] = true
+		} else {
+			has[0] = true
+		}
+		return !has[0] || !has[1]
+	})
+	return has
 }
 
 // Subscriptions is Topics for single subscriptions.

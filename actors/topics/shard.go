@@ -2,7 +2,6 @@ package topics
 
 import (
 	"fmt"
-	"log/slog"
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -44,7 +43,7 @@ func (s *shard) Receive(c actor.Context) {
 		s.table.pid.Store(c.Self())
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	default:
-		slog.Warn("unexpected message", "actor", c.Self().GetId(), "type", fmt.Sprintf("%T", m))
+		c.Logger().Warn("unexpected message", "actor", c.Self().GetId(), "type", fmt.Sprintf("%T", m))
 	}
 }
 

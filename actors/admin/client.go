@@ -134,6 +134,7 @@ func (c *Client) ask(cmd *Command) (*Result, error) {
 		}
 		return nil, fmt.Errorf("the node answered with %T: is it another version?", a.value)
 	case <-c.lost:
+		c.system.Root.Stop(future.PID()) // ends the goroutine above
 		return nil, errLost
 	}
 }

@@ -11,8 +11,9 @@ type Connect struct {
 	// form a CONNACK would be understood, and is 0 if in none: then the Network
 	// Connection is just closed.
 	Version Version
-	// Bridge is set if the protocol level has its highest bit set, as mosquitto
-	// does in its bridges: it wants the RETAIN flag as published.
+	// Bridge is set if the protocol level of 3.x has its highest bit set, as
+	// mosquitto does in its bridges: it wants the RETAIN flag as published. 5.0
+	// has subscription options for that.
 	Bridge bool
 	// CleanStart is called Clean Session in 3.x.
 	CleanStart bool
@@ -124,17 +125,18 @@ func (c *Connect) decodeVersion(r *reader) error {
 	if r.err != nil {
 		return r.err
 	}
-	c.Bridge = level&bridgeBit != 0
 	v := Version(level &^ bridgeBit)
-	c.Version = v
 	switch {
-	case string(name) == "MQTT" && (v == V311 || v == V5), string(name) == "MQIsdp" && v == V31:
+	case string(name) == "MQTT" && v == V311, string(name) == "MQIsdp" && v == V31:
+		c.Version, c.Bridge = v, level != byte(v)
+		return nil
+	case string(name) == "MQTT" && level == byte(V5):
+		c.Version = V5
 		return nil
 	case string(name) == "MQTT", string(name) == "MQIsdp":
 		c.Version = V311
 		return ErrProtocolLevel
 	default:
-		c.Version = 0
 		return ErrProtocolName // [MQTT-3.1.2-1]
 	}
 }
@@ -299,7 +301,7 @@ func (c *Connect) Size(v Version) int {
 func (c *Connect) Append(dst []byte, v Version) []byte {
 	props, will, remaining := c.sizes(v)
 	level := byte(v)
-	if c.Bridge {
+	if c.Bridge && v != V5 {
 		level |= bridgeBit
 	}
 	dst = appendHeader(dst, CONNECT, 0, remaining)

@@ -80,6 +80,7 @@ func TestConnectIsRefused(t *testing.T) {
 		{"MQTT-3.1.2-1 another protocol name", 0, wire(0x10, "HTTP", 4, 2, 0, 0, "c"), mqtt.ErrProtocolName},
 		{"MQTT-3.1.2-1 name in the wrong case", 0, wire(0x10, "mqtt", 4, 2, 0, 0, "c"), mqtt.ErrProtocolName},
 		{"MQTT-3.1.2-2 level 6", 0, wire(0x10, "MQTT", 6, 2, 0, 0, "c"), mqtt.ErrProtocolLevel},
+		{"MQTT-3.1.2-2 level 5 with the bit of a bridge", 0, wire(0x10, "MQTT", 0x85, 2, 0, 0, 0, "c"), mqtt.ErrProtocolLevel},
 		{"MQTT-3.1.2-2 level 3 under the name of level 4", 0, wire(0x10, "MQTT", 3, 2, 0, 0, "c"), mqtt.ErrProtocolLevel},
 		{"MQTT-3.1.2-2 level 4 under the name of level 3", 0, wire(0x10, "MQIsdp", 4, 2, 0, 0, "c"), mqtt.ErrProtocolLevel},
 		{"MQTT-3.1.2-3 reserved flag", 0, v3(0x03, "c"), mqtt.ErrConnectReservedFlag},

@@ -133,7 +133,7 @@ func (g gen) packet() packet {
 
 func (g gen) connect() *mqtt.Connect {
 	c := &mqtt.Connect{
-		Version: g.v, Bridge: g.bool(), CleanStart: g.bool(), KeepAlive: g.u16(), ClientID: g.str(0),
+		Version: g.v, Bridge: g.v != mqtt.V5 && g.bool(), CleanStart: g.bool(), KeepAlive: g.u16(), ClientID: g.str(0),
 		HasUserName: g.bool(), HasWill: g.bool(),
 	}
 	if c.HasUserName {

@@ -172,6 +172,19 @@ func TestPagesOfHugeRowsStayBelowTheLimitOfTheWire(t *testing.T) {
 	}
 }
 
+func TestRowThatIsLargerThanAFrameIsCut(t *testing.T) {
+	f := newFake()
+	f.clients = []ClientInfo{{ID: strings.Repeat("\x01", 65_535), Username: strings.Repeat("\x02", 65_535)}, {ID: "next"}}
+	got, _ := ctl(t, f.sources(), "clients", "list")
+	if !strings.Contains(got, "…\nClient(next,") {
+		t.Errorf("%d bytes end with %q", len(got), got[len(got)-80:])
+	}
+	res := NewRegistry().run(f.sources(), &Command{Args: []string{"clients", "list"}})
+	if _, err := res.Serialize(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForgedCursorIsAnErrorAndNoPanic(t *testing.T) {
 	src := newFake().sources()
 	for _, cursor := range []string{"-1", "x", "99999999999999999999"} {

@@ -9,22 +9,26 @@ import (
 
 const (
 	pageRows = 500 // rows asked of a source at a time: some 75 KB of text
-	// pageBytes bounds the text of one Result, well below wire.MaxBody. Client ids and topics may have 64 KB each, so rows
-	// alone do not bound it.
+	// pageBytes bounds the text of one Result, well below wire.MaxBody: no row begins behind half of it. Client ids, user
+	// names and topics may have 64 KB each, so a number of rows alone does not bound it.
 	pageBytes = 256 << 10
 )
 
-// listPage prints one page of a list source. When the rows are so long that they do not fit, it asks again for fewer.
+// listPage prints one page of a list source. When the rows are so long that they do not fit, it asks again for as many
+// as do: only the source can tell the cursor behind them.
 func listPage[T any](r *Request, list func(cursor string, limit int) ([]T, string), line func(*strings.Builder, T)) Result {
-	for limit := pageRows; ; limit /= 4 {
-		rows, next := list(r.Cursor, max(limit, 1))
+	limit := pageRows
+	for {
+		rows, next := list(r.Cursor, limit)
 		var b strings.Builder
-		for _, row := range rows {
-			line(&b, row)
+		fit := 0
+		for ; fit < len(rows) && (fit == 0 || b.Len() <= pageBytes/2); fit++ {
+			line(&b, rows[fit])
 		}
-		if b.Len() <= pageBytes || limit <= 1 {
+		if fit == len(rows) {
 			return Result{Text: b.String(), Cursor: next}
 		}
+		limit = fit
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+
+	"emqttd/cluster/wire"
 )
 
 // Handler is one command of emqttd_ctl.
@@ -99,6 +101,9 @@ func (r *Registry) usage() string {
 	return b.String()
 }
 
+// maxText is the longest text that fits into one frame, with room for the other fields.
+const maxText = wire.MaxBody - 1024
+
 // run executes one command on the caller's goroutine.
 func (r *Registry) run(src *Sources, c *Command) (res Result) {
 	defer func() {
@@ -113,5 +118,10 @@ func (r *Registry) run(src *Sources, c *Command) (res Result) {
 	if h == nil {
 		return Result{Text: r.usage(), ExitCode: 1}
 	}
-	return h.Run(&Request{Sources: src, Args: c.Args[1:], Cursor: c.Cursor, handler: h, registry: r})
+	res = h.Run(&Request{Sources: src, Args: c.Args[1:], Cursor: c.Cursor, handler: h, registry: r})
+	if len(res.Text) > maxText {
+		// One row of names at the limit of MQTT, all control characters. It is cut rather than lost on the wire.
+		res.Text = strings.ToValidUTF8(res.Text[:maxText], "") + "…\n"
+	}
+	return res
 }

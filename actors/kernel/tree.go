@@ -31,27 +31,37 @@ type Node struct {
 // Details is what Inspect tells of one actor.
 type Details struct {
 	Node
-	Stats
+	Mailbox Stats
 }
 
 // Tree returns the actors under root, each asked for its children; those of
 // shards are counted, not listed. Actors which have not answered when timeout
 // is over are marked Silent. It blocks: never call it from an actor.
 func Tree(system *actor.ActorSystem, root *actor.PID, timeout time.Duration) (Node, error) {
+	return tree(system, root, timeout, false)
+}
+
+func tree(system *actor.ActorSystem, root *actor.PID, timeout time.Duration, full bool) (Node, error) {
 	deadline := make(chan struct{})
 	timer := time.AfterFunc(timeout, func() { close(deadline) })
 	defer timer.Stop()
-	asked, err := ask(system, root.Id)
+	asked, err := ask(system, root.Id, full)
 	if err != nil {
 		return Node{}, err
 	}
-	return asked.grow(system, deadline), nil
+	return asked.grow(system, deadline, full), nil
+}
+
+// FullTree is Tree with the children of shards listed too: there may be
+// millions, so it is for a small node or one shard.
+func FullTree(system *actor.ActorSystem, root *actor.PID, timeout time.Duration) (Node, error) {
+	return tree(system, root, timeout, true)
 }
 
 // Inspect looks at one actor; its children are counted, not listed. It waits
 // up to a second for an actor that is busy. Never call it from an actor.
 func Inspect(system *actor.ActorSystem, id string) (Details, error) {
-	asked, err := ask(system, id)
+	asked, err := ask(system, id, false)
 	if err != nil {
 		return Details{}, err
 	}
@@ -59,7 +69,7 @@ func Inspect(system *actor.ActorSystem, id string) (Details, error) {
 	timer := time.AfterFunc(time.Second, func() { close(deadline) })
 	defer timer.Stop()
 	node, _ := asked.collect(deadline)
-	return Details{Node: node, Stats: asked.stats.Stats}, nil
+	return Details{Node: node, Mailbox: asked.stats.Stats}, nil
 }
 
 // KillByID crashes the actor with this id once it comes to it; its parent
@@ -90,7 +100,10 @@ func lookUp(system *actor.ActorSystem, id string) (actor.Process, *statsRequest,
 
 // childrenQuery asks an actor for its children. The mailbox lets it overtake
 // all user messages and reach a suspended actor, too.
-type childrenQuery struct{ answer chan childrenResult }
+type childrenQuery struct {
+	answer chan childrenResult
+	all    bool // those of a shard too
+}
 
 // IgnoreDeadLetterLogging: the actor may end between two looks.
 func (*childrenQuery) IgnoreDeadLetterLogging() {}
@@ -110,7 +123,7 @@ type counter interface{ counted() }
 func (g *guard) answer(ctx actor.Context, q *childrenQuery) {
 	pids := ctx.Children()
 	r := childrenResult{kind: kindOf(g), count: len(pids)}
-	if _, many := g.inner.(counter); !many {
+	if _, many := g.inner.(counter); !many || q.all {
 		if l, ok := g.inner.(lister); ok {
 			pids = l.listed()
 		} else {
@@ -148,13 +161,13 @@ type asking struct {
 	answer chan childrenResult
 }
 
-func ask(system *actor.ActorSystem, id string) (*asking, error) {
+func ask(system *actor.ActorSystem, id string, all bool) (*asking, error) {
 	process, stats, err := lookUp(system, id)
 	if err != nil {
 		return nil, err
 	}
 	a := &asking{id: id, stats: stats, answer: make(chan childrenResult, 1)}
-	process.SendSystemMessage(system.NewLocalPID(id), &childrenQuery{answer: a.answer})
+	process.SendSystemMessage(system.NewLocalPID(id), &childrenQuery{answer: a.answer, all: all})
 	return a, nil
 }
 
@@ -176,16 +189,16 @@ func (a *asking) collect(deadline <-chan struct{}) (Node, []string) {
 
 // grow collects a node with all below it. All children are asked before the
 // first answer is waited for.
-func (a *asking) grow(system *actor.ActorSystem, deadline <-chan struct{}) Node {
+func (a *asking) grow(system *actor.ActorSystem, deadline <-chan struct{}, full bool) Node {
 	n, ids := a.collect(deadline)
 	asked := make([]*asking, 0, len(ids))
 	for _, id := range ids {
-		if child, err := ask(system, id); err == nil { // else it has ended meanwhile
+		if child, err := ask(system, id, full); err == nil { // else it has ended meanwhile
 			asked = append(asked, child)
 		}
 	}
 	for _, child := range asked {
-		n.Children = append(n.Children, child.grow(system, deadline))
+		n.Children = append(n.Children, child.grow(system, deadline, full))
 	}
 	return n
 }

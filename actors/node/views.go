@@ -3,6 +3,7 @@ package node
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"emqttd/actors/admin"
@@ -52,9 +53,13 @@ func (n *Node) listRoutes(cursor string, limit int) (page []admin.RouteInfo, nex
 
 func (n *Node) route(name string) []admin.RouteInfo {
 	var out []admin.RouteInfo
-	for _, r := range n.router.RouteOf(topic.Filter(name)) {
-		out = append(out, n.routeInfo(r))
-	}
+	local := strings.HasPrefix(name, "$local/")
+	f := topic.Filter(strings.TrimPrefix(name, "$local/"))
+	n.router.RoutesOf(f, func(r topics.Route) {
+		if r.Local == local {
+			out = append(out, n.routeInfo(r))
+		}
+	})
 	return out
 }
 

@@ -157,9 +157,6 @@ func (s *session) complete(x *exchange) {
 }
 
 func (s *session) lookup(r *Request) {
-	if s.rt.Retained.Empty() {
-		return
-	}
 	token := s.tokens
 	s.tokens++
 	s.replays = append(s.replays, replay{token: token, text: r.Text})

@@ -118,6 +118,7 @@ type child struct {
 	started  func(error) // called when the start has ended; nil afterwards
 	removed  []func(error)
 	stopping bool
+	gone     bool // it has ended before it was known whether it had started
 	err      error // why it was given up, or could not start
 }
 
@@ -242,17 +243,29 @@ func spawnNamed(ctx actor.Context, props *actor.Props, name string) (pid *actor.
 }
 
 func (s *supervisor) onChildStarted(ctx actor.Context, c *child, err error) {
-	if c.started == nil || c.stopping {
+	if c.started == nil || (c.stopping && !c.gone) {
 		return // it has answered before, or is on its way out
+	}
+	if c.gone {
+		if err == nil && c.spec.Restart == Permanent {
+			err = errEnded
+		}
+		s.childUp(c, err)
+		return
 	}
 	if err != nil {
 		c.err = err
 		s.stopChild(ctx, c)
 		return // started is told when it has ended
 	}
+	s.childUp(c, nil)
+}
+
+// childUp ends the start of a child.
+func (s *supervisor) childUp(c *child, err error) {
 	started := c.started
 	c.started = nil
-	started(nil)
+	started(err)
 }
 
 // failStart stops what has been started; the actor ends with it. Nobody waits
@@ -284,17 +297,24 @@ func (s *supervisor) onTerminated(ctx actor.Context, who *actor.PID) {
 	for _, reply := range c.removed {
 		reply(nil)
 	}
+	if c.started != nil && c.err == nil && s.phase != ended {
+		// Terminated overtakes user messages: if the child has said why it could
+		// not start, that waits already, before what is sent now.
+		c.gone = true
+		ctx.Send(ctx.Self(), &childStarted{child: c, err: errEnded})
+		return
+	}
 	if c.err == nil {
 		c.err = errEnded
 	}
 	switch {
 	case s.phase == ended:
 		if c.started != nil {
-			c.started(c.err) // an AddChild that waits
+			s.childUp(c, c.err) // an AddChild that waits
 		}
 		s.endNext(ctx)
 	case c.started != nil:
-		c.started(c.err)
+		s.childUp(c, c.err)
 	case c.stopping && len(c.removed) > 0: // as asked
 	case c.spec.Restart == Permanent:
 		if s.phase == starting {

@@ -1,0 +1,145 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"emqttd/actors/admin"
+	"emqttd/actors/node"
+	"emqttd/config"
+)
+
+// Names of the listeners of a Broker.
+const (
+	TCP    = "tcp.test"
+	Memory = "tcp.memory"
+	API    = "api.test"
+)
+
+// Broker is a node in this process.
+type Broker struct {
+	*node.Node
+	Config  *config.Config
+	Network *Network // of the listener Memory
+	GaveUp  chan error
+	t       testing.TB
+}
+
+// Start starts a node on ports that the system chooses, with the defaults of
+// emq.conf as change alters them, and stops it when the test ends. It fails the
+// test if the node gives up, or cannot stop.
+func Start(t testing.TB, change ...func(*config.Config)) *Broker {
+	t.Helper()
+	b := &Broker{Config: Config(t), Network: NewNetwork(), GaveUp: make(chan error, 1), t: t}
+	for _, f := range change {
+		f(b.Config)
+	}
+	log := &syncBuffer{}
+	n, err := node.Start(b.Config, node.Options{
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
+		Sockets: map[string]net.Listener{Memory: b.Network},
+		OnGiveUp: func(err error) {
+			select {
+			case b.GaveUp <- err:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		t.Fatalf("start a node: %v", err)
+	}
+	b.Node = n
+	t.Cleanup(func() { b.stop(log) })
+	return b
+}
+
+// Config is the configuration that Start starts from.
+func Config(t testing.TB) *config.Config {
+	c := config.Default()
+	c.Node.Home = t.TempDir()
+	c.Node.DistListen, c.Node.DistAdvertise = "127.0.0.1:0", "127.0.0.1:0"
+	tcp := config.Listener{
+		Type: config.ListenerTCP, Name: "test", Address: "127.0.0.1:0", Acceptors: 4, MaxClients: 1 << 20,
+		Backlog: 1024, SendTimeout: 15 * time.Second, SendTimeoutClose: true, NoDelay: true, ReuseAddr: true,
+	}
+	memory, api := tcp, tcp
+	memory.Name = "memory"
+	api.Type = config.ListenerAPI
+	c.Listeners = []config.Listener{tcp, memory, api}
+	return c
+}
+
+func (b *Broker) stop(log *syncBuffer) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if err := b.Stop(ctx); err != nil {
+		b.t.Error(err)
+	}
+	select {
+	case err := <-b.GaveUp:
+		b.t.Errorf("the node gave up: %v", err)
+	default:
+	}
+	if b.t.Failed() {
+		b.t.Logf("log of the node:\n%s", log.tail())
+	}
+}
+
+// Dial connects over TCP, without a CONNECT.
+func (b *Broker) Dial(t testing.TB) *Client {
+	t.Helper()
+	return Dial(t, b.Addr(TCP))
+}
+
+// DialMemory connects over the network in memory.
+func (b *Broker) DialMemory(t testing.TB) *Client {
+	t.Helper()
+	conn, err := b.Network.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewClient(t, conn)
+}
+
+// Control is the operator's command line of one broker: it speaks to the admin
+// actor as emqttd_ctl does.
+type Control struct {
+	t      testing.TB
+	client *admin.Client
+}
+
+// Control opens the operator's command line.
+func (b *Broker) Control(t testing.TB) *Control {
+	t.Helper()
+	c, err := admin.Dial(b.DistAddr(), b.Config.Node.Cookie, nil)
+	if err != nil {
+		t.Fatalf("admin: %v", err)
+	}
+	t.Cleanup(c.Close)
+	return &Control{t, c}
+}
+
+// Run runs a command and returns what it prints.
+func (c *Control) Run(args ...string) string {
+	c.t.Helper()
+	out, code := c.Try(args...)
+	if code != 0 {
+		c.t.Fatalf("emqttd_ctl %v: exit %d\n%s", args, code, out)
+	}
+	return out
+}
+
+// Try is Run for commands that may be refused.
+func (c *Control) Try(args ...string) (out string, code int) {
+	c.t.Helper()
+	var b bytes.Buffer
+	code, err := c.client.Run(&b, args...)
+	if err != nil {
+		c.t.Fatalf("emqttd_ctl %v: %v", args, err)
+	}
+	return b.String(), code
+}

@@ -118,7 +118,7 @@ type child struct {
 	started  func(error) // called when the start has ended; nil afterwards
 	removed  []func(error)
 	stopping bool
-	gone     bool // it has ended before it was known whether it had started
+	gone     bool  // it has ended before it was known whether it had started
 	err      error // why it was given up, or could not start
 }
 

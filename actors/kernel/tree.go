@@ -177,14 +177,18 @@ func (a *asking) collect(deadline <-chan struct{}) (Node, []string) {
 		Name: nameOf(a.id), ID: a.id, Depth: a.stats.Total(),
 		Restarts: a.stats.Restarts, Suspended: a.stats.Suspended,
 	}
+	var r childrenResult
 	select {
-	case r := <-a.answer:
-		n.Kind, n.ChildCount = r.kind, r.count
-		return n, r.ids
+	case r = <-a.answer:
 	case <-deadline:
-		n.Silent = true
-		return n, nil
+		select {
+		case r = <-a.answer: // it had answered; only we came late
+		default:
+			n.Silent = true
+		}
 	}
+	n.Kind, n.ChildCount = r.kind, r.count
+	return n, r.ids
 }
 
 // grow collects a node with all below it. All children are asked before the

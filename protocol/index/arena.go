@@ -1,22 +1,25 @@
 package index
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
-	unit       = 4 // bytes; a reference counts units, so 2^32 of them reach 16 GB
-	arenaBits  = 16
-	arenaChunk = 1 << arenaBits // holds the longest text, topic.MaxLength
+	unit       = 4 // bytes; a reference counts units
+	arenaBits  = 17
+	arenaChunk = 1 << arenaBits // holds the longest text, topic.MaxLength, and a header
 
 	smallClasses = 64 // slots of 1..64 units have a class each, above: powers of two
-	allClasses   = smallClasses + 1 + 10
+	allClasses   = smallClasses + 1 + 9
 )
 
 // arena keeps texts in slots by size class. A slot never moves; free slots are
 // used for texts of the same class only, which keeps the bookkeeping at four
-// bytes a free slot and bounds the waste by the peak of each class.
+// bytes a free slot and bounds the waste by the peak of each class. Reference
+// zero is never given.
 type arena struct {
 	dir  atomic.Pointer[[]*[arenaChunk]byte]
 	next uint32 // first unused unit
@@ -26,75 +29,88 @@ type arena struct {
 
 // class returns the size class of n bytes and its size in units.
 func class(n int) (c int, units uint32) {
-	u := uint32(n+unit-1) / unit
+	u := max(uint32(n+unit-1)/unit, 1)
 	if u <= smallClasses {
-		return int(u), max(u, 1)
+		return int(u), u
 	}
 	c = bits.Len32(u - 1) // 65..128 → 7
 	return smallClasses + c - 6, 1 << c
 }
 
-// put stores s and returns its reference. Writer only.
-func (a *arena) put(s string) uint32 {
-	if len(s) == 0 {
-		return 0 // never read: the length says it all
-	}
-	c, units := class(len(s))
-	ref := uint32(0)
+// alloc returns a slot of n bytes. Writer only.
+func (a *arena) alloc(n int) uint32 {
+	c, units := class(n)
 	if f := a.free[c]; len(f) > 0 {
-		ref, a.free[c] = f[len(f)-1], f[:len(f)-1]
-	} else {
-		ref = a.extend(units)
+		a.free[c] = f[:len(f)-1]
+		return f[len(f)-1]
 	}
-	chunk, off := a.locate(ref)
-	copy(chunk[off:], s)
-	return ref
-}
-
-// extend takes units from the end. What is left of a chunk when a text does not
-// fit is given to the small classes.
-func (a *arena) extend(units uint32) uint32 {
 	if left := a.end - a.next; left < units {
-		for left > 0 {
-			piece := min(left, smallClasses)
-			a.free[piece] = append(a.free[piece], a.next)
-			a.next += piece
-			left -= piece
-		}
-		var chunks []*[arenaChunk]byte
-		if dir := a.dir.Load(); dir != nil {
-			chunks = *dir
-		}
-		grown := make([]*[arenaChunk]byte, len(chunks)+1)
-		copy(grown, chunks)
-		grown[len(chunks)] = new([arenaChunk]byte)
-		a.dir.Store(&grown)
-		a.end += arenaChunk / unit
+		a.extend(left)
 	}
 	ref := a.next
 	a.next += units
 	return ref
 }
 
+// extend adds a chunk. What is left of the last one is given to the small
+// classes.
+func (a *arena) extend(left uint32) {
+	for left > 0 {
+		piece := min(left, smallClasses)
+		a.free[piece] = append(a.free[piece], a.next)
+		a.next += piece
+		left -= piece
+	}
+	var chunks []*[arenaChunk]byte
+	if dir := a.dir.Load(); dir != nil {
+		chunks = *dir
+	} else {
+		a.next, a.end = 1, 0 // not zero
+	}
+	grown := make([]*[arenaChunk]byte, len(chunks)+1)
+	copy(grown, chunks)
+	grown[len(chunks)] = new([arenaChunk]byte)
+	a.dir.Store(&grown)
+	a.end += arenaChunk / unit
+}
+
 // release gives the slot of n bytes back. No reader may be left that knows it.
 func (a *arena) release(ref uint32, n int) {
-	if n > 0 {
-		c, _ := class(n)
-		a.free[c] = append(a.free[c], ref)
-	}
+	c, _ := class(n)
+	a.free[c] = append(a.free[c], ref)
 }
 
-func (a *arena) locate(ref uint32) (chunk *[arenaChunk]byte, off uint32) {
-	const unitBits = arenaBits - 2
-	return (*a.dir.Load())[ref>>unitBits], (ref & (1<<unitBits - 1)) * unit
-}
-
-// bytes returns the n bytes at ref, which may be read while the caller is
+// bytes returns n bytes of the slot, which may be read while the caller is
 // inside the epoch.
 func (a *arena) bytes(ref uint32, n int) []byte {
-	if n == 0 {
-		return nil
-	}
-	chunk, off := a.locate(ref)
-	return chunk[off : off+uint32(n)]
+	const unitBits = arenaBits - 2
+	off := (ref & (1<<unitBits - 1)) * unit
+	return (*a.dir.Load())[ref>>unitBits][off : off+uint32(n)]
+}
+
+// A stored filter is its text behind a header, so that a reader that has come
+// to it by hash needs nothing else: id 32, length 16, offset of the tail 16
+// (see trie.go).
+const headerLen = 8
+
+// put stores a filter.
+func (a *arena) put(text string, id uint32, tail int) uint32 {
+	ref := a.alloc(headerLen + len(text))
+	b := a.bytes(ref, headerLen+len(text))
+	binary.NativeEndian.PutUint32(b, id)
+	binary.NativeEndian.PutUint16(b[4:], uint16(len(text)))
+	binary.NativeEndian.PutUint16(b[6:], uint16(tail))
+	copy(b[headerLen:], text)
+	return ref
+}
+
+// get returns a stored filter. The text is valid inside the epoch only: who
+// keeps it clones it.
+func (a *arena) get(ref uint32) (text string, id uint32, tail int) {
+	h := a.bytes(ref, headerLen)
+	id = binary.NativeEndian.Uint32(h)
+	n := int(binary.NativeEndian.Uint16(h[4:]))
+	tail = int(binary.NativeEndian.Uint16(h[6:]))
+	b := a.bytes(ref, headerLen+n)
+	return unsafe.String(unsafe.SliceData(b[headerLen:]), n), id, tail
 }

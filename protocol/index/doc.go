@@ -5,13 +5,13 @@
 // readers, which take no lock and never wait.
 //
 //	exact filters     seeded hash, 256 open-addressing tables of
-//	                  {tag 32 | id 32}; the text is compared on a hit
+//	                  {tag 32 | text 32}; the text is compared on a hit
 //	wildcard filters  trie in an arena: nodes of 32 bytes in chunks; the edge
 //	                  to a literal child is found by a seeded hash of (node,
 //	                  level), the text of the level is compared; '+' children
-//	                  and the ids of a filter that ends here, or in '#' below,
-//	                  are in the node
-//	text              arena of 64 KB chunks, slots by size class
+//	                  and what ends at a node are in the node (see there)
+//	text              arena of 128 KB chunks, slots by size class; a filter's
+//	                  id stands in front of its text
 //
 // Nothing in the tables is a pointer, so that ten million filters cost the
 // garbage collector nothing.

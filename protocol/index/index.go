@@ -9,13 +9,13 @@ import (
 
 // Index maps topic filters to ids above zero. Insert and Remove belong to one
 // writer at a time; all other methods may be called by any goroutine at any
-// time, and never wait.
+// time, and never wait. It has room for 2^30 nodes and 4 GB of text.
 type Index struct {
 	space  *Space
 	text   arena
-	exact  table
-	edges  table
-	recs   Vector[rec]
+	exact  table // hash of the filter → text
+	edges  table // hash of node and level → node
+	recs   Vector[atomic.Uint32]
 	nodes  Vector[node]
 	limbo  Limbo[retired]
 	ids    allocator
@@ -25,26 +25,20 @@ type Index struct {
 	wildcards atomic.Int64
 }
 
-// rec is what an id stands for. what is 0 while the id is free.
-type rec struct {
-	ref  atomic.Uint32 // text of an exact filter, else the node where it ends
-	what atomic.Uint32
-}
-
-// What a rec holds: an exact filter and its length, a filter that ends at the
-// node, or one that ends in '#' below it.
+// What an id stands for, in recs: two bits of kind and a reference.
 const (
-	whatExact  = 1 << 31
-	whatTerm   = 1
-	whatMulti  = 2
-	lengthMask = 1<<31 - 1
+	isFree  = 0
+	isText  = 1 << 30 // a stored filter: exact, or the tail of a node
+	isTerm  = 2 << 30 // the filter that ends at this node
+	isMulti = 3 << 30 // the filter that ends in '#' below this node
+	kindOf  = 3 << 30
 )
 
 // retired is one thing that waits for readers to leave.
 type retired struct {
 	kind uint8
-	size uint16 // of a text
 	ref  uint32
+	size uint32 // of a text
 }
 
 const (
@@ -97,18 +91,16 @@ func (x *Index) Insert(f topic.Filter) (id uint32, created bool) {
 	if id, ok := x.findExact(hash, string(f)); ok {
 		return id, false
 	}
-	id = x.newID(x.text.put(string(f)), whatExact|uint32(len(f)))
-	x.exact.insert(hash, id)
+	id = x.newID()
+	ref := x.text.put(string(f), id, 0)
+	x.recs.At(id).Store(isText | ref)
+	x.exact.insert(hash, ref)
 	return id, true
 }
 
-// newID takes an id and says what it stands for.
-func (x *Index) newID(ref, what uint32) uint32 {
+func (x *Index) newID() uint32 {
 	id := x.ids.take()
 	x.recs.Grow(id)
-	r := x.recs.At(id)
-	r.ref.Store(ref)
-	r.what.Store(what)
 	x.count.Add(1)
 	return id
 }
@@ -118,32 +110,41 @@ func (x *Index) newID(ref, what uint32) uint32 {
 // only.
 func (x *Index) Remove(id uint32) {
 	x.reclaim()
-	if id == 0 || id >= x.recs.Len() {
+	if id >= x.recs.Len() {
 		return
 	}
-	r := x.recs.At(id)
-	what, ref := r.what.Load(), r.ref.Load()
-	switch {
-	case what == 0:
+	rec := x.recs.At(id).Load()
+	ref := rec &^ kindOf
+	switch rec & kindOf {
+	case isFree:
 		return
-	case what&whatExact != 0:
-		n := int(what & lengthMask)
-		x.exact.remove(x.space.Hash(string(x.text.bytes(ref, n))), id)
-		x.retire(retired{kind: retiredText, size: uint16(n), ref: ref})
+	case isText:
+		if text, _, _ := x.text.get(ref); topic.Filter(text).HasWildcard() {
+			x.removeTail(text, ref)
+		} else {
+			x.exact.remove(x.space.Hash(text), ref)
+			x.retireStored(text, ref)
+		}
 	default:
-		x.removeWild(ref, what)
+		x.wildcards.Add(-1)
+		x.ending(rec).Store(0)
+		x.prune(ref)
 	}
-	r.what.Store(0)
+	x.recs.At(id).Store(isFree)
 	x.retire(retired{kind: retiredID, ref: id})
 	x.count.Add(-1)
 }
 
 func (x *Index) retire(r retired) { x.limbo.Add(&x.space.Epochs, r) }
 
+func (x *Index) retireStored(text string, ref uint32) {
+	x.retire(retired{kind: retiredText, ref: ref, size: uint32(headerLen + len(text))})
+}
+
 // reclaim frees what readers have left behind. A few at a time, so that no
 // insert pays for a burst of removals.
 func (x *Index) reclaim() {
-	for range 2 * 8 { // an average removal retires under eight things
+	for range 16 { // a removal retires two or three things
 		r, ok := x.limbo.Next(&x.space.Epochs)
 		if !ok {
 			return
@@ -164,7 +165,8 @@ func (x *Index) Lookup(f topic.Filter) (id uint32, ok bool) {
 	hash := x.space.Hash(string(f))
 	defer x.space.Enter(uint32(hash)).Leave()
 	if f.HasWildcard() {
-		return x.findWild(f)
+		id, _, _ = x.findWild(string(f))
+		return id, id != 0
 	}
 	return x.findExact(hash, string(f))
 }
@@ -180,10 +182,8 @@ func (x *Index) findExact(hash uint64, text string) (id uint32, ok bool) {
 		if e == 0 {
 			return 0, false
 		}
-		if id := uint32(e); uint32(e>>32) == tag && id != 0 {
-			r := x.recs.At(id)
-			if r.what.Load() == whatExact|uint32(len(text)) &&
-				string(x.text.bytes(r.ref.Load(), len(text))) == text {
+		if ref := uint32(e); uint32(e>>32) == tag && ref != 0 {
+			if stored, id, _ := x.text.get(ref); stored == text {
 				return id, true
 			}
 		}
@@ -219,28 +219,32 @@ func (x *Index) Filter(id uint32) topic.Filter {
 }
 
 func (x *Index) filter(id uint32) topic.Filter {
-	if id == 0 || id >= x.recs.Len() {
+	if id >= x.recs.Len() {
 		return ""
 	}
-	r := x.recs.At(id)
-	what := r.what.Load()
-	switch {
-	case what == 0:
+	rec := x.recs.At(id).Load()
+	switch rec & kindOf {
+	case isFree:
 		return ""
-	case what&whatExact != 0:
-		return topic.Filter(x.text.bytes(r.ref.Load(), int(what&lengthMask)))
+	case isText:
+		text, _, _ := x.text.get(rec &^ kindOf)
+		return topic.Filter(strings.Clone(text))
 	}
-	var levels []string
-	if what == whatMulti {
+	var levels []string // from the last to the first
+	if rec&kindOf == isMulti {
 		levels = append(levels, "#")
 	}
-	for n := r.ref.Load(); n != root; n = x.nodes.At(n).parent {
-		levels = append(levels, x.levelOf(n))
+	for n := rec &^ kindOf; n != root; n = x.nodes.At(n).parent {
+		levels = append(levels, x.nodes.At(n).level(&x.text))
 	}
-	for i, j := 0, len(levels)-1; i < j; i, j = i+1, j-1 {
-		levels[i], levels[j] = levels[j], levels[i]
+	var b strings.Builder
+	for i := len(levels) - 1; i >= 0; i-- {
+		b.WriteString(levels[i])
+		if i > 0 {
+			b.WriteByte('/')
+		}
 	}
-	return topic.Filter(strings.Join(levels, "/"))
+	return topic.Filter(b.String())
 }
 
 // Scan calls fn with filters from the cursor on, until fn returns false or

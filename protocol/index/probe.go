@@ -83,3 +83,6 @@ func (p *Probe) level(i uint32) string {
 	}
 	return p.name[p.end[i-1]+1 : p.end[i]]
 }
+
+// rest is the name from level i on; i is above zero.
+func (p *Probe) rest(i uint32) string { return p.name[p.end[i-1]+1:] }

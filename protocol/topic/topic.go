@@ -159,26 +159,31 @@ func Match(f Filter, n Name) bool {
 	if len(n) > 0 && n[0] == '$' && f.StartsWithWildcard() {
 		return false // [MQTT-4.7.2-1]
 	}
-	fs, ns := string(f), string(n)
-	for {
-		fl, frest, fmore := strings.Cut(fs, "/")
-		if fl == "#" {
-			return true // also the parent level: a/# matches a [MQTT-4.7.1-2]
-		}
-		nl, nrest, nmore := strings.Cut(ns, "/")
-		if fl != "+" && fl != nl {
-			return false
-		}
-		switch {
-		case !fmore && !nmore:
+	return MatchBelow(string(f), string(n))
+}
+
+// MatchBelow matches the last levels of a filter with the last levels of a
+// name, when those above are known to match. It is Match without the rule for
+// names that begin with '$', which is for whole names.
+func MatchBelow(filter, name string) bool {
+	j := 0
+	for i := 0; i < len(filter); i++ {
+		switch c := filter[i]; {
+		case c == multi:
 			return true
-		case !nmore:
-			return frest == "#" // the name is the parent level of a final #
-		case !fmore:
+		case c == single:
+			for j < len(name) && name[j] != separator {
+				j++
+			}
+		case j == len(name):
+			return filter[i:] == "/#" // a/# matches a, too [MQTT-4.7.1-2]
+		case name[j] != c:
 			return false
+		default:
+			j++
 		}
-		fs, ns = frest, nrest
 	}
+	return j == len(name)
 }
 
 // FirstLevel returns the first level of f.

@@ -1,0 +1,158 @@
+# `make help` lists the targets. Everything a target needs is built or installed
+# by it; tools go to .cache/bin, which git ignores.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# One thing after the other: they share two cores, and output in order can be read.
+.NOTPARALLEL:
+
+export GOTOOLCHAIN := local
+# A checkout that another user owns must build too; the version comes from git describe.
+export GOFLAGS := $(if $(findstring -buildvcs,$(GOFLAGS)),$(GOFLAGS),$(GOFLAGS) -buildvcs=false)
+
+VERSION := $(shell git describe --tags --dirty --always 2>/dev/null || echo unknown)
+RELEASE := 0.1.0
+LDFLAGS := -s -w -X main.version=$(RELEASE)
+
+CACHE := $(CURDIR)/.cache
+TOOLS := $(CACHE)/bin
+OUT   := $(CACHE)/test
+
+# Pinned, so that green today is green tomorrow.
+GOLANGCI_VERSION    := v2.15.0
+STATICCHECK_VERSION := v0.8.2
+GOTESTSUM_VERSION   := v1.13.0
+GOFUMPT_VERSION     := v0.12.0
+
+GOLANGCI    := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
+GOTESTSUM   := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
+GOFUMPT     := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+
+# Modules apart from the broker's, so that what only tests need is not in its go.mod.
+TEST_MODULES := tests/codec tests/clients
+PLATFORMS    := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64 windows/amd64
+
+# What `make fuzz`, `make bench` and `make soak` may be told: make fuzz FUZZTIME=5m
+FUZZTIME   ?= 10s
+BENCH      ?= .
+BENCHCOUNT ?= 6
+SOAKTIME   ?= 30m
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: build
+build: ## build bin/emqttd and bin/emqttd_ctl, static
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@echo "built bin/emqttd and bin/emqttd_ctl $(RELEASE) ($(VERSION))"
+
+.PHONY: run
+run: build ## build, then run a node here on etc/emq.conf
+	@sed -nE 's/^(listener\.[a-z]+\.[a-z_]+|node\.dist_listen) *= *(.*)$$/  \1 listens on \2/p' etc/emq.conf
+	@echo "  Ctrl-C stops the node; try: mosquitto_sub -t 'a/#' -v"
+	@exec bin/emqttd -c etc/emq.conf foreground
+
+##@ Test
+
+.PHONY: test
+test: deps check race ## install or build what the tests need, then run all of them
+
+.PHONY: race
+race: deps $(GOTESTSUM) ## run all tests with the race detector, in random order
+	@rm -rf $(OUT) && mkdir -p $(OUT)
+	@bad=0; \
+	echo "== tests of the broker, with the race detector"; \
+	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/broker.json -- -race -shuffle=on -timeout 15m ./... || bad=1; \
+	for m in $(TEST_MODULES); do \
+		echo "== $$m"; \
+		(cd $$m && $(GOTESTSUM) --format pkgname --jsonfile $(OUT)/$${m//\//-}.json -- -shuffle=on -timeout 10m ./...) || bad=1; \
+	done; \
+	go run ./tests/tools/verdict $(OUT)/*.json || bad=1; \
+	exit $$bad
+
+.PHONY: check
+check: fmt-check vet staticcheck lint tidy-check cross fuzz ## everything but the tests: format, vet, lint, platforms, fuzz
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## format the code
+	$(GOFUMPT) -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check: $(GOFUMPT)
+	@echo "== gofumpt"
+	@bad=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs $(GOFUMPT) -l); \
+		if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+
+.PHONY: vet
+vet:
+	@echo "== go vet"
+	@go vet ./...
+	@for m in $(TEST_MODULES); do (cd $$m && go vet ./...); done
+
+.PHONY: staticcheck
+staticcheck: $(STATICCHECK)
+	@echo "== staticcheck"
+	@$(STATICCHECK) ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## the linters of .ci/golangci.yml, import order among them
+	@echo "== golangci-lint"
+	@$(GOLANGCI) run --config .ci/golangci.yml ./...
+
+.PHONY: tidy-check
+tidy-check:
+	@echo "== go mod tidy"
+	@go mod tidy -diff
+	@for m in $(TEST_MODULES); do (cd $$m && go mod tidy -diff); done
+
+.PHONY: cross
+cross: ## build for every platform
+	@for p in $(PLATFORMS); do \
+		echo "== build $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} go build ./... ; \
+	done
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME (10s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## run the benchmarks (BENCH=regexp, BENCHCOUNT=6)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./...
+
+.PHONY: cover
+cover: ## measure what the tests cover; coverage.out
+	go test -coverpkg=./actors/...,./protocol/...,./cluster/...,./config/... -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out | tail -1
+
+.PHONY: soak
+soak: ## kill actors under load for SOAKTIME (30m), with the race detector
+	TEST_STAMPEDE=$(SOAKTIME) go test -race -count=1 -timeout 24h -run Stampede -v ./tests/scenario
+
+.PHONY: clean
+clean: ## remove what was built; tools stay
+	rm -rf bin $(OUT) coverage.out tests/clients/node_modules
+
+##@ What the others need
+
+.PHONY: deps
+deps:
+	@.ci/deps
+
+$(GOLANGCI):
+	@.ci/tool $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(STATICCHECK):
+	@.ci/tool $@ honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+$(GOTESTSUM):
+	@.ci/tool $@ gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+
+$(GOFUMPT):
+	@.ci/tool $@ mvdan.cc/gofumpt@$(GOFUMPT_VERSION)

@@ -7,9 +7,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// QuietFramework is the option for actor.NewActorSystemWithConfig that sends the framework's log to ours, two levels
-// down: it calls every connection and every unreachable peer news or an error, and prints to stderr by itself. A nil
-// logger discards all of it.
+// QuietFramework is the option for the actor system that sends the framework's log to ours, further down: it calls
+// every command line that hangs up an error, every connection news, and prints to stderr by itself. What an operator
+// must know is logged by the parts that use the remoting. A nil logger discards all of it.
 func QuietFramework(logger *slog.Logger) actor.ConfigOption {
 	handler := slog.Handler(slog.DiscardHandler)
 	if logger != nil {
@@ -21,10 +21,10 @@ func QuietFramework(logger *slog.Logger) actor.ConfigOption {
 
 type quiet struct{ next slog.Handler }
 
-// demote maps the framework's levels: error → warn, everything else → debug.
+// demote maps the framework's levels: error → info, everything else → debug.
 func demote(l slog.Level) slog.Level {
 	if l >= slog.LevelError {
-		return slog.LevelWarn
+		return slog.LevelInfo
 	}
 	return slog.LevelDebug
 }
@@ -32,6 +32,9 @@ func demote(l slog.Level) slog.Level {
 func (q quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.Enabled(ctx, demote(l)) }
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "[DeadLetter]" {
+		return nil // it would print the message, payload and all
+	}
 	r.Level = demote(r.Level)
 	return q.next.Handle(ctx, r)
 }

@@ -93,7 +93,6 @@ func (a *app) serve(m mode) int {
 	}
 	node, err := startNode(a.config, options)
 	if err != nil {
-		log.Error("node did not start", "error", err)
 		return a.fail("%v", err)
 	}
 	options.boot(fmt.Sprintf("emqttd %s is running now", version))

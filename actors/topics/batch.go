@@ -171,7 +171,7 @@ func (b *Batch) Flush(block bool) {
 
 // tell hands d over to its subscriber.
 func (r *Router) tell(d *Deliver) {
-	if len(d.Items) == 0 || d.to.closed.Load() {
+	if len(d.Items) == 0 || d.to.is(closed) {
 		d.recycle()
 		return
 	}

@@ -2,11 +2,13 @@ package topics
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/kernel"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -57,7 +59,7 @@ func (p *probe) take() (items []Delivery) {
 
 func newTestRouter(t testing.TB, o Options) *Router {
 	t.Helper()
-	return New(actor.NewActorSystem(), o)
+	return New(kernel.NewSystem(slog.New(slog.DiscardHandler)), o)
 }
 
 // join makes a subscriber with a probe.

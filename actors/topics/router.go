@@ -124,7 +124,7 @@ func (r *Router) Unsubscribe(m *Unsubscribe) {
 // arrival. Subscriptions which are left stay in the tables and match nobody:
 // Forget removes them.
 func (r *Router) Unregister(s *Subscriber) {
-	if s.closed.Swap(true) {
+	if s.flags.Or(closed)&closed != 0 {
 		return
 	}
 	s.open()
@@ -163,7 +163,7 @@ func (r *Router) register(s *Subscriber) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.index.Load() != 0 || s.closed.Load() {
+	if s.index.Load() != 0 || s.is(closed) {
 		return
 	}
 	for {
@@ -207,7 +207,7 @@ func (r *Router) subscriber(n uint32) *Subscriber {
 	if n >= r.subscribers.Len() {
 		return nil
 	}
-	if s := r.subscribers.At(n).Load(); s != nil && !s.closed.Load() {
+	if s := r.subscribers.At(n).Load(); s != nil && !s.is(closed) {
 		return s
 	}
 	return nil

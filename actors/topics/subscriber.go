@@ -18,17 +18,23 @@ type Subscriber struct {
 	id  protocol.ClientID
 	pid *actor.PID
 
-	index  atomic.Uint32 // 0: not in the tables
-	held   atomic.Int32  // rows in the tables, and one while registered
-	online atomic.Bool
-	closed atomic.Bool
+	index atomic.Uint32 // 0: not in the tables
+	held  atomic.Int32  // rows in the tables, and one while registered
+	flags atomic.Uint32
 
-	pending atomic.Int64 // bytes told and not yet taken
-
-	waiting atomic.Bool // somebody may wait at the gate
 	mu      sync.Mutex
 	gate    chan struct{} // closed to let the waiting ones go; nil while nobody waits
+	pending atomic.Int64  // bytes told and not yet taken
 }
+
+// The flags of a subscriber: one word, so that it fits into 64 bytes.
+const (
+	online  = 1 << iota // a client is connected
+	closed              // unregistered
+	waiting             // somebody may wait at the gate
+)
+
+func (s *Subscriber) is(flag uint32) bool { return s.flags.Load()&flag != 0 }
 
 // NewSubscriber returns a subscriber, offline and without subscriptions, whose
 // messages are told to pid.
@@ -45,10 +51,16 @@ func (s *Subscriber) PID() *actor.PID { return s.pid }
 
 // SetOnline says whether a client is connected: shared subscriptions prefer
 // members which are online.
-func (s *Subscriber) SetOnline(online bool) { s.online.Store(online) }
+func (s *Subscriber) SetOnline(yes bool) {
+	if yes {
+		s.flags.Or(online)
+	} else {
+		s.flags.And(^uint32(online))
+	}
+}
 
 // Online tells what SetOnline said last.
-func (s *Subscriber) Online() bool { return s.online.Load() }
+func (s *Subscriber) Online() bool { return s.is(online) }
 
 // Pending is the size in bytes of what was told to the subscriber and not yet
 // taken (Deliver.Done).
@@ -56,11 +68,11 @@ func (s *Subscriber) Pending() int64 { return s.pending.Load() }
 
 // Closed tells whether the subscriber has been unregistered: it receives
 // nothing any more.
-func (s *Subscriber) Closed() bool { return s.closed.Load() }
+func (s *Subscriber) Closed() bool { return s.is(closed) }
 
 // took lowers the pending bytes and opens the gate once they are below low.
 func (s *Subscriber) took(bytes, low int64) {
-	if s.pending.Add(-bytes) <= low && s.waiting.Load() {
+	if s.pending.Add(-bytes) <= low && s.is(waiting) {
 		s.open()
 	}
 }
@@ -68,7 +80,7 @@ func (s *Subscriber) took(bytes, low int64) {
 func (s *Subscriber) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting.Store(false)
+	s.flags.And(^uint32(waiting))
 	if s.gate != nil {
 		close(s.gate)
 		s.gate = nil
@@ -86,9 +98,9 @@ func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
 		gate := s.gate
 		// First say that somebody waits, then look: took does it the other way
 		// round, so that one of the two sees the other.
-		s.waiting.Store(true)
+		s.flags.Or(waiting)
 		s.mu.Unlock()
-		if s.pending.Load() <= bound || s.closed.Load() {
+		if s.pending.Load() <= bound || s.is(closed) {
 			return true
 		}
 		select {

@@ -60,7 +60,7 @@ func (t *table) word(id uint32) uint64 {
 // subscribe adds or replaces a row. It tells whether it is new.
 func (t *table) subscribe(m *Subscribe) bool {
 	s := m.Subscriber
-	if s.closed.Load() || !s.hold() {
+	if s.is(closed) || !s.hold() {
 		return false // it ended while the message was on its way
 	}
 	id, created := t.filters.Insert(m.Subscription.Filter)

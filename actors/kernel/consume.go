@@ -49,9 +49,6 @@ func (m *mailbox) drain() (idle bool) {
 			m.invoker.InvokeUserMessage(msg)
 		case asSystem:
 			m.invoker.InvokeSystemMessage(msg)
-			if m.stopping {
-				m.buryIfStopped()
-			}
 		}
 	}
 }
@@ -67,7 +64,7 @@ func (m *mailbox) next() (any, handling) {
 			return msg, how
 		}
 	}
-	if !m.suspended {
+	if !m.suspended && !m.stopping {
 		if q.users > 0 {
 			m.dirty = true
 			for c := range q.class {
@@ -93,6 +90,11 @@ func (m *mailbox) next() (any, handling) {
 
 // lifecycle applies what concerns the mailbox itself. It returns nothing if the
 // message ends here.
+//
+// The framework lets an actor which waits for its children to end handle user
+// messages; a child spawned by one of them is never stopped, and the actor
+// waits for ever. So user messages wait from Stop on, and from Restart until
+// the framework resumes the new instance.
 func (m *mailbox) lifecycle(msg any) (any, handling) {
 	switch msg.(type) {
 	case *actor.SuspendMailbox:
@@ -107,9 +109,9 @@ func (m *mailbox) lifecycle(msg any) (any, handling) {
 		if m.opts.ordered {
 			return m.once(&m.stopDeferred, stopInOrderMessage)
 		}
-		m.stopping = true
+		m.stop()
 	case *stopNow:
-		m.stopping = true
+		m.stop()
 		return &actor.Stop{}, asSystem
 	case *actor.Restart:
 		if m.stopping || m.stopDeferred {
@@ -118,9 +120,11 @@ func (m *mailbox) lifecycle(msg any) (any, handling) {
 		if m.opts.ordered {
 			return m.once(&m.restartDeferred, restartInOrderMessage)
 		}
+		m.suspended = true
 		m.book().restarts++
 	case *restartNow:
 		m.restartDeferred = false
+		m.suspended = true
 		m.book().restarts++
 		return &actor.Restart{}, asSystem
 	}
@@ -136,27 +140,28 @@ func (m *mailbox) once(done *bool, msg any) (any, handling) {
 	return msg, asUser
 }
 
-// contextParts is what the framework's invoker, its actor context, offers
-// beyond MessageInvoker.
-type contextParts interface {
-	Actor() actor.Actor
-	Self() *actor.PID
-	ActorSystem() *actor.ActorSystem
+// contextParts is what the framework's actor context offers beyond being an
+// invoker and a supervisor.
+type contextParts interface{ Actor() actor.Actor }
+
+// stop has the actor call bury when it sees Stopped: the instance there is now
+// is the last one.
+func (m *mailbox) stop() {
+	m.stopping = true
+	if parts, ok := m.invoker.(contextParts); ok {
+		if g, ok := parts.Actor().(*guard); ok {
+			g.mailbox = m
+		}
+	}
 }
 
-// buryIfStopped ends the mailbox once the actor has seen Stopped: what waits is
-// lost, and the actor's state is let go even if somebody keeps its PID.
-func (m *mailbox) buryIfStopped() {
-	parts, ok := m.invoker.(contextParts)
-	if !ok {
-		return
-	}
-	if g, ok := parts.Actor().(*guard); !ok || !g.stopped {
-		return
-	}
+// bury ends the mailbox of a stopped actor, before anybody else learns of the
+// end: what waits is lost, and the actor's state is let go even if somebody
+// keeps its PID.
+func (m *mailbox) bury(self *actor.PID, system *actor.ActorSystem) {
 	m.mu.Lock()
-	m.stopped, m.stopping = true, false
-	m.invoker = &tombstone{self: parts.Self(), system: parts.ActorSystem()}
+	m.stopped = true
+	m.invoker = &tombstone{self: self, system: system}
 	var left [classes][]any
 	for c := range m.q.class {
 		for m.q.class[c].n > 0 {

@@ -133,7 +133,7 @@ func CleanupPanics() uint64 { return cleanupPanics.Load() }
 // Stopping revives the actor and one in Stopped hangs its parent for ever.
 type guard struct {
 	inner   actor.Actor
-	stopped bool
+	mailbox *mailbox // once the actor has been told to stop
 }
 
 // Receive handles what every actor understands and passes on the rest.
@@ -142,10 +142,10 @@ func (g *guard) Receive(ctx actor.Context) {
 	case *actor.Started:
 		g.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
-		g.cleanup(ctx)
+		g.protect(ctx, g.inner.Receive)
 	case *actor.Stopped:
-		g.stopped = true
-		g.cleanup(ctx)
+		g.protect(ctx, g.inner.Receive)
+		g.protect(ctx, g.bury)
 	case *Kill:
 		panic(Killed{})
 	case *awaitStart:
@@ -172,7 +172,14 @@ func (g *guard) start(ctx actor.Context) {
 	}
 }
 
-func (g *guard) cleanup(ctx actor.Context) {
+func (g *guard) bury(ctx actor.Context) {
+	if g.mailbox != nil {
+		g.mailbox.bury(ctx.Self(), ctx.ActorSystem())
+	}
+}
+
+// protect runs a part of the clean-up whose panic must not get out.
+func (g *guard) protect(ctx actor.Context, f func(actor.Context)) {
 	defer func() {
 		if r := recover(); r != nil {
 			cleanupPanics.Add(1)
@@ -184,7 +191,7 @@ func (g *guard) cleanup(ctx actor.Context) {
 				slog.String("stack", string(debug.Stack())))
 		}
 	}()
-	g.inner.Receive(ctx)
+	f(ctx)
 }
 
 // awaitStart asks an actor to call done when it has started. It is the first

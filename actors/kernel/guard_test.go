@@ -38,6 +38,27 @@ func TestAPanicInCleanUpNeitherRevivesNorHangs(t *testing.T) {
 	}
 }
 
+func TestAPanicInOnLostDoesNotHang(t *testing.T) {
+	system, _ := newSystem()
+	before := CleanupPanics()
+	enter, leave := make(chan struct{}), make(chan struct{})
+	pid := system.Root.Spawn(propsOf(funcActor{receive: func(ctx actor.Context) {
+		if p, ok := ctx.Message().(*plain); ok && p.id == 0 {
+			close(enter)
+			<-leave
+		}
+	}}, WithMailbox(MailboxOptions{OnLost: func(Class, any) { panic("lost") }})))
+	system.Root.Send(pid, &plain{})
+	receive(t, enter)
+	system.Root.Send(pid, &plain{id: 1})
+	system.Root.Stop(pid)
+	close(leave)
+	stopAndWait(t, system, pid)
+	if got := CleanupPanics() - before; got != 1 {
+		t.Errorf("%d panics counted", got)
+	}
+}
+
 func TestAKilledActorIsMadeAnew(t *testing.T) {
 	system, log := newSystem()
 	var made atomic.Int32

@@ -59,7 +59,8 @@ type Bound struct {
 // MailboxOptions describe the mailboxes of one kind of actor. The value is
 // shared by all of them and must not be changed after its first use.
 type MailboxOptions struct {
-	// Bounds by class; the zero value bounds nothing.
+	// Bounds by class; the zero value bounds nothing. Bounding Control loses
+	// questions and an operator's Kill, too: bound what peers can flood instead.
 	Bounds [classes]Bound
 
 	// OnDrop is told of every message which a bound has cost. It is called on
@@ -68,8 +69,8 @@ type MailboxOptions struct {
 	OnDrop func(c Class, msg any)
 
 	// OnLost is told of every message which still waited when the actor
-	// stopped, or came too late. Called on the actor's or the sender's
-	// goroutine. The messages are dead-lettered as well, so that whoever asked
+	// stopped, or came too late. Called on the actor's goroutine before anybody
+	// is told of its end, or on the sender's; it must not block. The messages are dead-lettered as well, so that whoever asked
 	// something gets a *actor.DeadLetterResponse.
 	OnLost func(c Class, msg any)
 
@@ -107,7 +108,7 @@ func NewMailbox(o *MailboxOptions) actor.MailboxProducer {
 type mailbox struct {
 	mu        sync.Mutex
 	running   bool // a consumer runs or is scheduled
-	suspended bool // after a failure, until the parent has decided
+	suspended bool // after a failure or during a restart: only system messages
 	stopped   bool // the actor has seen Stopped
 
 	dirty           bool // consumer: a user message was handled since the last Empty

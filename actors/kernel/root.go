@@ -24,12 +24,14 @@ func StartRoot(system *actor.ActorSystem, name string, specs []ChildSpec, onGive
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	system.Root.Send(pid, &awaitStart{done: func(err error) { r.started <- err }})
+	system.Root.Send(pid, &awaitStart{done: func(err error) {
+		r.running.Store(err == nil) // here, on the root's goroutine: a crash right after it must find it set
+		r.started <- err
+	}})
 	if err := <-r.started; err != nil {
 		_ = StopRoot(context.Background(), system, pid) // it is ending already; without a deadline it cannot fail
 		return nil, err
 	}
-	r.running.Store(true)
 	return pid, nil
 }
 

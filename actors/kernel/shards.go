@@ -20,9 +20,12 @@ type Spawn struct {
 	Name string
 	// First, if not nil, is told to the child before anybody else can know it.
 	First any
-	// Reply, if not nil, gets the child's PID, or nil if the name is taken or
-	// the producer panicked. It is called on the shard's goroutine and must not
-	// block: thousands of siblings wait behind it.
+	// Reply, if not nil, gets the child's PID, or nil if the name is taken, the
+	// producer panicked, or the shard has stopped before it came to it. It is
+	// called on the shard's goroutine and must not block: thousands of siblings
+	// wait behind it. It is not called where there is no shard at all, that is
+	// before the tree has started, after it has stopped, and for the moment in
+	// which the parent of the shards is restarted.
 	Reply func(*actor.PID)
 }
 
@@ -42,6 +45,9 @@ type Wake struct{}
 func (*Wake) IgnoreDeadLetterLogging() {}
 
 var wakeMessage any = &Wake{}
+
+// forever is the farthest deadline; it keeps sums of durations from overflowing.
+const forever = 100 * 365 * 24 * time.Hour
 
 // spawned numbers the children without a name of their own.
 var spawned atomic.Uint64
@@ -71,12 +77,20 @@ func NewShards(name string, n int) *Shards {
 
 // Spec describes the parent of the shards, for the list of a Supervisor.
 func (s *Shards) Spec() ChildSpec {
-	shardProps := NewProps(func() actor.Actor { return new(shard) }, WithStrategy(StopStrategy()))
+	shardProps := NewProps(func() actor.Actor { return new(shard) },
+		WithStrategy(StopStrategy()), WithMailbox(MailboxOptions{OnLost: refuse}))
 	specs := make([]ChildSpec, s.n)
 	for i := range specs {
 		specs[i] = ChildSpec{Name: strconv.Itoa(i), Props: shardProps, Restart: Permanent}
 	}
 	return ChildSpec{Name: s.name, Props: supervisorProps(specs, s.locate, []Option{unordered}), Restart: Permanent}
+}
+
+// refuse answers a Spawn which the shard has not come to.
+func refuse(_ Class, msg any) {
+	if m, ok := msg.(*Spawn); ok && m.Reply != nil {
+		m.Reply(nil)
+	}
 }
 
 // locate learns the shards' ids from their parent; they outlive every restart.
@@ -174,7 +188,7 @@ func (s *shard) onWakeAt(ctx actor.Context, m *WakeAt) {
 	}
 	now := time.Now()
 	s.wheel.now = max(s.wheel.now, s.floor(now)) // an empty wheel has not been turned
-	due := now.Sub(s.born) + m.At.Sub(now)
+	due := now.Sub(s.born) + min(m.At.Sub(now), forever)
 	s.wheel.add(m.PID, int64((due+time.Second-1)/time.Second))
 	s.arm(ctx, now)
 }

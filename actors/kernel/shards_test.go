@@ -134,6 +134,40 @@ func TestACrashedChildIsStoppedAndItsSiblingsLive(t *testing.T) {
 	stopAndWait(t, system, root)
 }
 
+// TestAShardThatStopsSpawnsNoMore: the framework goes on handling messages while
+// it waits for the children, and would never stop what they spawn.
+func TestAShardThatStopsSpawnsNoMore(t *testing.T) {
+	for _, how := range []string{"stop", "restart"} {
+		t.Run(how, func(t *testing.T) {
+			system, _ := newSystem()
+			shards, root := startShards(t, system, 1)
+			enter, leave := make(chan struct{}), make(chan struct{})
+			slow := propsOf(funcActor{receive: func(ctx actor.Context) {
+				if _, ok := ctx.Message().(*actor.Stopping); ok {
+					close(enter)
+					<-leave
+				}
+			}})
+			pids := make(chan *actor.PID, 1)
+			reply := func(p *actor.PID) { pids <- p }
+			system.Root.Send(shards.At(0), &Spawn{Props: slow, Reply: reply})
+			receive(t, pids)
+			if how == "stop" {
+				system.Root.Stop(root)
+			} else if err := KillByID(system, "node/sessions/0"); err != nil {
+				t.Fatal(err)
+			}
+			receive(t, enter)
+			system.Root.Send(shards.At(0), &Spawn{Props: propsOf(funcActor{}), Reply: reply})
+			close(leave)
+			if pid := receive(t, pids); (pid == nil) != (how == "stop") {
+				t.Errorf("spawned %v", pid)
+			}
+			stopAndWait(t, system, root)
+		})
+	}
+}
+
 // watch returns a channel which is closed when pid has ended.
 func watch(system *actor.ActorSystem, pid *actor.PID) <-chan struct{} {
 	w := &endWatch{ended: make(chan struct{})}
@@ -159,6 +193,8 @@ func TestAWakeIsNeverEarlyAndAtMostASecondLate(t *testing.T) {
 		pid := <-pids
 		begin := time.Now()
 		ins := []time.Duration{2 * time.Hour, 90*time.Second + 1, 1500 * time.Millisecond, -time.Minute, 400 * time.Second}
+		farthest := time.Unix(1<<40, 0) // must not wrap around
+		system.Root.Send(shards.At(0), &WakeAt{PID: pid, At: farthest})
 		for _, in := range ins {
 			system.Root.Send(shards.At(0), &WakeAt{PID: pid, At: begin.Add(in)})
 		}
@@ -167,6 +203,9 @@ func TestAWakeIsNeverEarlyAndAtMostASecondLate(t *testing.T) {
 			if got < want || got > want+time.Second {
 				t.Errorf("woken after %v, want %v to a second later", got, want)
 			}
+		}
+		if len(woken) > 0 {
+			t.Error("woken once too often")
 		}
 		stopAndWait(t, system, root)
 	})

@@ -4,8 +4,10 @@
 package architecture
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"emqttd/tests/testkit"
@@ -29,24 +32,33 @@ type listed struct {
 	GoFiles, Imports, TestImports, XTestImports []string
 }
 
-func packages(t *testing.T) []listed {
-	t.Helper()
+// list asks the go command once: it is what takes the time in these tests.
+var list = sync.OnceValues(func() ([]listed, error) {
 	cmd := exec.Command("go", "list", "-json", "./...")
 	cmd.Dir = testkit.Root()
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
 	var all []listed
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p listed
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			return all
+			return all, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		all = append(all, p)
 	}
+})
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	all, err := list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // under reports whether a package is path or below it.

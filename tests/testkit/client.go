@@ -269,3 +269,12 @@ func isReset(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) || errors.Is(err, io.ErrClosedPipe)
 }
+
+// ExpectDisconnect expects a DISCONNECT, which only MQTT 5 lets a broker send.
+func (c *Client) ExpectDisconnect() *mqtt.Disconnect {
+	c.t.Helper()
+	h, body := c.read(mqtt.DISCONNECT)
+	p := new(mqtt.Disconnect)
+	c.must(p.Decode(h, body, c.Version))
+	return p
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -248,4 +249,22 @@ func (p *Process) Wait() int {
 		p.t.Fatalf("%s does not end", p.cmd)
 	}
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// Text is the configuration of the home.
+func (h *Home) Text() string {
+	h.t.Helper()
+	b, err := os.ReadFile(h.Conf)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Rewrite replaces what a pattern matches in the configuration.
+func (h *Home) Rewrite(pattern *regexp.Regexp, with string) {
+	h.t.Helper()
+	if err := os.WriteFile(h.Conf, []byte(pattern.ReplaceAllLiteralString(h.Text(), with)), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
 }

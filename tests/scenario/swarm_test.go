@@ -1,0 +1,5 @@
+package scenario
+
+const swarmAddr = "TEST_SWARM_ADDR"
+
+func swarmMain() int { return 0 }

@@ -52,7 +52,7 @@ type connection struct {
 	t        Transport
 	client   *sessions.Client
 	listener *Listener
-	reader   *reader
+	reader   reader
 	box      outbox
 	lastSeen atomic.Int64 // of any byte, Unix milliseconds; the reader writes it
 	gen      uint64
@@ -118,11 +118,11 @@ func (c *connection) begin(ctx actor.Context, a *accepted) {
 
 func (c *connection) claim(ctx actor.Context) {
 	c.phase = claiming
-	ctx.Send(c.slot(), &registry.Claim{ClientID: c.client.ID, By: c.self})
+	ctx.Send(c.slot(), &registry.Claim{ClientID: c.client.ClientID, By: c.self})
 	c.wake(ctx, time.Now().Add(joinTime))
 }
 
-func (c *connection) slot() *actor.PID { return c.rt.Sessions.Registry.Slot(c.client.ID) }
+func (c *connection) slot() *actor.PID { return c.rt.Sessions.Registry.Slot(c.client.ClientID) }
 
 func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
 	if c.phase != claiming {
@@ -145,7 +145,7 @@ func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
 // create starts a session, which begins by attaching to this connection.
 func (c *connection) create(ctx actor.Context) {
 	c.phase, c.session = attaching, nil
-	shard := c.rt.SessionShards.For(c.client.ID)
+	shard := c.rt.SessionShards.For(c.client.ClientID)
 	ctx.Send(shard, &kernel.Spawn{Props: c.rt.Sessions.Props(), First: c.attach()})
 }
 
@@ -164,21 +164,18 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	}
 	c.phase, c.session = online, m.Session
 	ctx.Send(c.slot(), &registry.Commit{
-		ClientID: c.client.ID, Generation: c.gen, By: c.self, Session: m.Session,
+		ClientID: c.client.ClientID, Generation: c.gen, By: c.self, Session: m.Session,
 	})
 	now := time.Now()
 	c.lastSeen.Store(now.UnixMilli())
-	if k := c.keepAlive(); k > 0 {
+	if k := c.keepAlive(); k > 0 && k < joinTime { // else the wake-up of claim looks
 		c.wake(ctx, now.Add(k))
 	}
 	a := c.accepted
 	c.accepted = nil
-	c.reader = &reader{
-		rt: c.rt, t: c.t, conn: c.self, session: m.Session, box: &c.box, seen: &c.lastSeen,
-		client: c.client, credentials: a.credentials, gen: c.gen,
-	}
-	go c.reader.run(a.rest)
-	c.rt.Log.Debug("client connected", "client_id", c.client.ID, "peer", c.client.Peer,
+	c.reader.c, c.reader.session = c, m.Session
+	c.reader.run(a.rest)
+	c.rt.Log.Debug("client connected", "client_id", c.client.ClientID, "peer", c.client.Peer,
 		"listener", c.listener.Name, "session_present", m.SessionPresent)
 }
 
@@ -221,7 +218,7 @@ func (c *connection) rejoin(ctx actor.Context) {
 
 func (c *connection) abort(ctx actor.Context, gone bool) {
 	ctx.Send(c.slot(), &registry.Abort{
-		ClientID: c.client.ID, Generation: c.gen, By: c.self, SessionGone: gone,
+		ClientID: c.client.ClientID, Generation: c.gen, By: c.self, SessionGone: gone,
 	})
 }
 
@@ -270,7 +267,7 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.reason)
-	c.rt.Log.Debug("client disconnected", "client_id", c.client.ID, "reason", c.reason)
+	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.reason)
 	c.listener.Closed(c.reason)
 }
 

@@ -16,16 +16,15 @@ import (
 
 // accepted is a connection whose CONNECT was good.
 type accepted struct {
-	transport   Transport
-	listener    *Listener
-	client      *sessions.Client
-	credentials access.Credentials
-	will        *sessions.Will
-	connack     *mqtt.Connack
-	rest        []byte // what came behind CONNECT
-	quota       int
-	maxPacket   int
-	expiry      int64 // seconds
+	transport Transport
+	listener  *Listener
+	client    *sessions.Client
+	will      *sessions.Will
+	connack   *mqtt.Connack
+	rest      []byte // what came behind CONNECT
+	quota     int
+	maxPacket int
+	expiry    int64 // seconds
 }
 
 // Handshake reads the CONNECT of a new connection, answers a bad one, and gives
@@ -122,24 +121,24 @@ func (h *handshake) accept() (*accepted, error) {
 	if p.Version == mqtt.V5 && p.Properties.HasAuthMethod {
 		return nil, &refusal{protocol.BadAuthenticationMethod, "bad_authentication_method"}
 	}
+	ip, port := address(h.t.RemoteAddr())
 	cred := access.Credentials{
-		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...),
-		Peer: host(h.t.RemoteAddr()),
+		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...), Peer: ip,
 	}
 	if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
 		return nil, err
 	}
 	cred.Password = nil
 	a := &accepted{
-		transport: h.t, listener: h.l, credentials: cred,
+		transport: h.t, listener: h.l,
 		client: &sessions.Client{
-			ID: id, Username: cred.Username, Peer: h.t.RemoteAddr().String(), Listener: h.l.Name,
+			Credentials: cred, Port: port, Listener: h.l.Name,
 			ConnectedAt: time.Now().Unix(), KeepAlive: p.KeepAlive, Version: p.Version,
 			Clean: p.CleanStart, Bridge: p.Bridge,
 		},
 		connack: &mqtt.Connack{},
 	}
-	a.will = h.will(&a.credentials)
+	a.will = h.will(&a.client.Credentials)
 	h.terms(a, assigned)
 	return a, nil
 }
@@ -203,7 +202,7 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	a.expiry = int64(props.SessionExpiry)
 	a.quota, a.maxPacket = int(props.ReceiveMaximum), int(props.MaximumPacketSize)
 	if assigned {
-		a.connack.Properties.AssignedClientID = a.client.ID // [MQTT-3.2.2-16]
+		a.connack.Properties.AssignedClientID = a.client.ClientID // [MQTT-3.2.2-16]
 	}
 	if h.rt.MaxPacket > 0 {
 		a.connack.Properties.MaximumPacketSize = uint32(min(h.rt.MaxPacket+5, 1<<28))
@@ -271,9 +270,11 @@ func (h *handshake) linger() {
 	_ = h.t.Close()
 }
 
-func host(a net.Addr) string {
-	if h, _, err := net.SplitHostPort(a.String()); err == nil {
-		return h
+// address takes a peer's address apart; a transport that has none of TCP's is
+// named as it names itself.
+func address(a net.Addr) (ip string, port uint16) {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.IP.String(), uint16(tcp.Port)
 	}
-	return a.String()
+	return a.String(), 0
 }

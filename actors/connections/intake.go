@@ -54,7 +54,7 @@ func (in *intake) packet(h mqtt.Header, body []byte, left int) *readerDone {
 	case mqtt.UNSUBSCRIBE:
 		return in.unsubscribe(h, body)
 	case mqtt.PINGREQ:
-		if err := h.Check(in.r.client.Version); err != nil {
+		if err := h.Check(in.r.c.client.Version); err != nil {
 			return in.r.violation(err)
 		}
 		in.pings++
@@ -79,7 +79,7 @@ func (in *intake) answer() *[]byte {
 
 func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	r, p := in.r, &in.pub
-	if err := p.Decode(h, body, r.client.Version); err != nil {
+	if err := p.Decode(h, body, r.c.client.Version); err != nil {
 		return r.violation(err)
 	}
 	if err := p.CheckFromClient(); err != nil {
@@ -89,12 +89,12 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		return r.violation(&mqtt.Error{Code: protocol.TopicAliasInvalid, Reason: "topic_alias_invalid", Clause: "MQTT-3.3.2-9"})
 	}
 	in.published[p.QoS]++
-	if !r.rt.Access.MayPublish(&r.credentials, p.Topic) {
+	if !r.c.rt.Access.MayPublish(&r.c.client.Credentials, p.Topic) {
 		in.deny(p)
 		return nil
 	}
 	m := in.slab.message(p, left)
-	m.From, m.Arrived = r.client.ID, in.now
+	m.From, m.Arrived = r.c.client.ClientID, in.now
 	if p.HasMessageExpiry {
 		m.Expires = in.now + int64(p.MessageExpiry)*1000
 	}
@@ -103,9 +103,9 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		return nil
 	}
 	if in.batch == nil {
-		in.batch = r.rt.Sessions.Router.NewBatch()
+		in.batch = r.c.rt.Sessions.Router.NewBatch()
 	}
-	r.rt.Sessions.Publish(in.batch, m)
+	r.c.rt.Sessions.Publish(in.batch, m)
 	if p.QoS == protocol.AtLeastOnce {
 		in.puback(p.PacketID, protocol.Success)
 	}
@@ -115,36 +115,36 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 func (in *intake) puback(id protocol.PacketID, rc protocol.ReasonCode) {
 	in.pubacks++
 	a := in.answer()
-	*a = mqtt.AppendAck(*a, mqtt.PUBACK, in.r.client.Version, id, rc)
+	*a = mqtt.AppendAck(*a, mqtt.PUBACK, in.r.c.client.Version, id, rc)
 }
 
 // deny drops a message that the client may not publish. The client of MQTT 3.x
 // cannot be told and gets its acknowledgement. [MQTT-3.3.5-2]
 func (in *intake) deny(p *mqtt.Publish) {
 	r := in.r
-	r.rt.Metrics.Drop("acl_denied", 1)
-	r.rt.Log.Info("publish denied by the access list", "client_id", r.client.ID, "topic", string(p.Topic))
+	r.c.rt.Metrics.Drop("acl_denied", 1)
+	r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
 	switch p.QoS {
 	case protocol.AtLeastOnce:
 		in.puback(p.PacketID, protocol.NotAuthorized)
 	case protocol.ExactlyOnce:
 		a := in.answer()
-		*a = mqtt.AppendAck(*a, mqtt.PUBREC, r.client.Version, p.PacketID, protocol.NotAuthorized)
-		r.rt.Metrics.Inc(metrics.PacketsPubrecSent)
-		r.rt.Metrics.Inc(metrics.PacketsSent)
+		*a = mqtt.AppendAck(*a, mqtt.PUBREC, r.c.client.Version, p.PacketID, protocol.NotAuthorized)
+		r.c.rt.Metrics.Inc(metrics.PacketsPubrecSent)
+		r.c.rt.Metrics.Inc(metrics.PacketsSent)
 	}
 }
 
 func (in *intake) hand(it sessions.InputItem) {
 	if in.input == nil {
-		in.input = sessions.NewInput(in.r.gen)
+		in.input = sessions.NewInput(in.r.c.gen)
 	}
 	in.input.Items = append(in.input.Items, it)
 }
 
 func (in *intake) ack(h mqtt.Header, body []byte) *readerDone {
 	var p mqtt.Ack
-	if err := p.Decode(h, body, in.r.client.Version); err != nil {
+	if err := p.Decode(h, body, in.r.c.client.Version); err != nil {
 		return in.r.violation(err)
 	}
 	in.received[h.Type-mqtt.PUBACK]++
@@ -154,7 +154,7 @@ func (in *intake) ack(h mqtt.Header, body []byte) *readerDone {
 
 func (in *intake) disconnect(h mqtt.Header, body []byte) *readerDone {
 	var p mqtt.Disconnect
-	if err := p.Decode(h, body, in.r.client.Version); err != nil {
+	if err := p.Decode(h, body, in.r.c.client.Version); err != nil {
 		return in.r.violation(err)
 	}
 	in.disconnects++
@@ -163,11 +163,11 @@ func (in *intake) disconnect(h mqtt.Header, body []byte) *readerDone {
 
 func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 	var p mqtt.Subscribe
-	if err := p.Decode(h, body, in.r.client.Version); err != nil {
+	if err := p.Decode(h, body, in.r.c.client.Version); err != nil {
 		return in.r.violation(err)
 	}
 	in.subscribes++
-	m := &sessions.Subscribe{Generation: in.r.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Subscriptions))}
+	m := &sessions.Subscribe{Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Subscriptions))}
 	for i := range p.Subscriptions {
 		f := &p.Subscriptions[i]
 		q, err := in.request(f.Filter)
@@ -177,25 +177,25 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 		q.RetainHandling = f.RetainHandling
 		q.Options = sessions.Options{
 			ID: p.SubscriptionID, QoS: f.QoS, NoLocal: f.NoLocal,
-			RetainAsPublished: f.RetainAsPublished || in.r.client.Bridge,
+			RetainAsPublished: f.RetainAsPublished || in.r.c.client.Bridge,
 		}
-		if !q.Denied.IsError() && !in.r.rt.Access.MaySubscribe(&in.r.credentials, q.Subscription.Filter) {
-			in.r.rt.Log.Info("subscription denied by the access list", "client_id", in.r.client.ID, "filter", q.Text)
+		if !q.Denied.IsError() && !in.r.c.rt.Access.MaySubscribe(&in.r.c.client.Credentials, q.Subscription.Filter) {
+			in.r.c.rt.Log.Info("subscription denied by the access list", "client_id", in.r.c.client.ClientID, "filter", q.Text)
 			q.Denied = protocol.NotAuthorized
 		}
 		m.Requests = append(m.Requests, q)
 	}
-	in.r.rt.System.Root.Send(in.r.session, m)
+	in.r.c.rt.System.Root.Send(in.r.session, m)
 	return nil
 }
 
 func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 	var p mqtt.Unsubscribe
-	if err := p.Decode(h, body, in.r.client.Version); err != nil {
+	if err := p.Decode(h, body, in.r.c.client.Version); err != nil {
 		return in.r.violation(err)
 	}
 	in.unsubscribes++
-	m := &sessions.Unsubscribe{Generation: in.r.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Filters))}
+	m := &sessions.Unsubscribe{Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Filters))}
 	for _, f := range p.Filters {
 		q, err := in.request(f)
 		if err != nil {
@@ -203,7 +203,7 @@ func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 		}
 		m.Requests = append(m.Requests, q)
 	}
-	in.r.rt.System.Root.Send(in.r.session, m)
+	in.r.c.rt.System.Root.Send(in.r.session, m)
 	return nil
 }
 
@@ -216,7 +216,7 @@ func (in *intake) request(text string) (sessions.Request, error) {
 	if err == nil {
 		return q, nil
 	}
-	if in.r.client.Version == mqtt.V5 {
+	if in.r.c.client.Version == mqtt.V5 {
 		q.Denied = protocol.TopicFilterInvalid
 		return q, nil
 	}
@@ -231,10 +231,10 @@ func (in *intake) finish() {
 		in.batch.Release()
 	}
 	if in.input != nil {
-		r.rt.System.Root.Send(r.session, in.input)
+		r.c.rt.System.Root.Send(r.session, in.input)
 	}
 	if in.acks != nil {
-		r.box.Send(*in.acks)
+		r.c.box.Send(*in.acks)
 		*in.acks = (*in.acks)[:0]
 		ackBuffers.Put(in.acks)
 	}
@@ -242,7 +242,7 @@ func (in *intake) finish() {
 }
 
 func (in *intake) count() {
-	m := in.r.rt.Metrics
+	m := in.r.c.rt.Metrics
 	m.Add(metrics.BytesReceived, uint64(in.bytes))
 	m.Add(metrics.PacketsReceived, in.packets)
 	m.Add(metrics.PacketsSent, in.pings+in.pubacks)

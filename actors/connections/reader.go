@@ -2,71 +2,100 @@ package connections
 
 import (
 	"errors"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/access"
-	"emqttd/actors/sessions"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
 )
 
-// reader is the goroutine that parses what a client sends. It takes whatever
-// one read of the socket brought, publishes the messages of QoS 0 and 1 itself,
-// and hands acknowledgements, QoS 2 and subscriptions to the session; one
-// message to each receiving session for the whole read.
+// reader parses what a client sends. It takes whatever one read of the socket
+// brought, publishes the messages of QoS 0 and 1 itself, and hands
+// acknowledgements, QoS 2 and subscriptions to the session; one message to each
+// receiving session for the whole read.
 //
-// It belongs to its connection actor, which ends it by closing the socket and
-// learns of its end by readerDone.
+// Its goroutine, wait, does nothing but wait for the socket and read; the work
+// is done by one of the workers while wait rests. Both belong to the connection
+// actor, which ends them by closing the socket and learns of their end by
+// readerDone.
 type reader struct {
-	rt          *Runtime
-	t           Transport
-	conn        *actor.PID
-	session     *actor.PID
-	box         *outbox
-	seen        *atomic.Int64
-	client      *sessions.Client
-	credentials access.Credentials
-	gen         uint64
-	held        []byte // the beginning of a packet that is not complete
-	need        int    // its length, 0 if not known yet
-	stalled     bool   // a deadline for the rest of it is set
+	c       *connection // of which the reader uses what does not change any more
+	session *actor.PID
+	gate    sync.Mutex // held while there is work
+	first   []byte     // what came with the CONNECT, until it is handled
+	buf     *Buffer    // what was read, or
+	err     error      // why not
+	held    []byte     // the beginning of a packet that is not complete
+	need    int        // its length, 0 if not known yet
+	stalled bool       // a deadline for the rest of it is set
+	over    bool
 }
 
 // run reads until the connection is over. first is what came with the CONNECT.
 func (r *reader) run(first []byte) {
-	done := r.consume(first)
-	for done == nil {
-		done = r.turn()
-	}
-	r.rt.System.Root.Send(r.conn, done)
+	r.first = first
+	r.gate.Lock()
+	go r.wait()
 }
 
-// turn handles one read.
-func (r *reader) turn() *readerDone {
-	r.watchStall()
-	prefix := r.held
+// wait is the reader's goroutine. Its stack must stay small: calls from here
+// are few and shallow.
+func (r *reader) wait() {
+	for {
+		r.c.rt.workers.run(r)
+		r.gate.Lock() // until the work is done
+		if r.over {
+			return
+		}
+		r.buf, r.err = r.c.t.Read(r.prefix())
+	}
+}
+
+// prefix is what the next read is to be appended to: the held bytes, unless
+// their packet is larger than a buffer.
+func (r *reader) prefix() []byte {
 	if r.need > bufferSize {
-		prefix = nil
+		return nil
 	}
-	buf, err := r.t.Read(prefix)
-	if err != nil {
-		return r.lost(err)
+	return r.held
+}
+
+// work handles one read.
+func (r *reader) work() {
+	done := r.turn()
+	if done != nil {
+		r.c.rt.System.Root.Send(r.c.self, done)
+		r.over = true
+	} else {
+		r.watchStall()
 	}
+	r.gate.Unlock()
+}
+
+func (r *reader) turn() *readerDone {
+	if r.err != nil {
+		return r.lost(r.err)
+	}
+	if r.buf == nil {
+		first := r.first
+		r.first = nil
+		return r.consume(first)
+	}
+	buf := r.buf
+	r.buf = nil
+	defer buf.Free()
 	data := buf.Data
-	if prefix == nil && len(r.held) > 0 { // a packet larger than a buffer
+	if r.need > bufferSize {
 		r.held = append(r.held, buf.Data...)
 		if data = r.held; len(data) < r.need {
-			r.seen.Store(time.Now().UnixMilli())
-			buf.Free()
+			r.c.lastSeen.Store(time.Now().UnixMilli())
 			return nil
 		}
 	}
 	done := r.consume(data)
-	buf.Free()
-	r.box.wait()
+	r.c.box.wait()
 	return done
 }
 
@@ -74,15 +103,15 @@ func (r *reader) turn() *readerDone {
 // for the rest: a slow drip must not hold a connection for ever.
 func (r *reader) watchStall() {
 	stalled := len(r.held) > 0
-	if stalled == r.stalled || r.rt.IdleTimeout <= 0 {
+	if stalled == r.stalled || r.c.rt.IdleTimeout <= 0 {
 		return
 	}
 	r.stalled = stalled
 	t := time.Time{}
 	if stalled {
-		t = time.Now().Add(r.rt.IdleTimeout)
+		t = time.Now().Add(r.c.rt.IdleTimeout)
 	}
-	_ = r.t.SetReadDeadline(t)
+	_ = r.c.t.SetReadDeadline(t)
 }
 
 func (r *reader) lost(err error) *readerDone {
@@ -99,12 +128,12 @@ func (r *reader) consume(data []byte) *readerDone {
 		return nil
 	}
 	now := time.Now().UnixMilli()
-	r.seen.Store(now)
+	r.c.lastSeen.Store(now)
 	in := intake{r: r, now: now, bytes: len(data) - len(r.held)}
 	var done *readerDone
 	r.need = 0
 	for len(data) > 0 && done == nil {
-		h, n, err := mqtt.ParseHeader(data, r.rt.MaxPacket)
+		h, n, err := mqtt.ParseHeader(data, r.c.rt.MaxPacket)
 		if err != nil {
 			done = r.violation(err)
 			break
@@ -144,7 +173,7 @@ func (r *reader) violation(err error) *readerDone {
 	if !errors.As(err, &e) {
 		e = &mqtt.Error{Code: protocol.UnspecifiedError, Reason: "protocol_error"}
 	}
-	r.rt.Log.Info("protocol error", "client_id", r.client.ID, "peer", r.client.Peer,
+	r.c.rt.Log.Info("protocol error", "client_id", r.c.client.ClientID, "peer", r.c.client.Peer,
 		"reason", e.Reason, "clause", e.Clause)
 	return &readerDone{reason: e.Reason, code: e.Code}
 }

@@ -57,7 +57,12 @@ type Runtime struct {
 	once  sync.Once
 	props *actor.Props
 	turn  atomic.Uint64 // of the next shard
+
+	workers workers
 }
+
+// Close ends the goroutines that wait for work. The connections have ended.
+func (rt *Runtime) Close() { rt.workers.close() }
 
 // Listener is what a connection knows of the listener it came through.
 type Listener struct {

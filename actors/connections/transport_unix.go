@@ -53,7 +53,7 @@ func (t *rawTransport) Read(prefix []byte) (*Buffer, error) {
 // tryRead is called when the socket may be readable; false waits on.
 func (t *rawTransport) tryRead(fd uintptr) bool {
 	b := takeBuffer(t.prefix)
-	n, err := retry(func() (int, error) { return syscall.Read(int(fd), b.rest()) })
+	n, err := readNow(int(fd), b.rest())
 	switch {
 	case n > 0:
 		b.grew(n)
@@ -82,21 +82,12 @@ func (t *rawTransport) TryWrite(p []byte) (int, error) {
 }
 
 func (t *rawTransport) tryWrite(fd uintptr) bool {
-	n, err := retry(func() (int, error) { return syscall.Write(int(fd), t.out) })
+	n, err := writeNow(int(fd), t.out)
 	t.n = max(n, 0)
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		t.werr = err
 	}
 	return true
-}
-
-func retry(f func() (int, error)) (int, error) {
-	for {
-		n, err := f()
-		if err == nil || !errors.Is(err, syscall.EINTR) {
-			return n, err
-		}
-	}
 }
 
 func systemReason(err error) string {

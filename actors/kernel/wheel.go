@@ -1,9 +1,9 @@
 package kernel
 
-// wheelSlots is the number of one-second slots: a keep-alive is due within one
-// turn of the wheel, a session's expiry of hours is looked at every 256 s.
+// wheelSlots is the number of one-second slots. A keep-alive of a minute is
+// looked at once before it is due, a session's expiry of hours every 64 s.
 // More slots cost memory in each of some hundred shards (24 B a slot).
-const wheelSlots = 256
+const wheelSlots = 64
 
 // keptEntries is how many entries a slot may hold memory for while it is empty.
 const keptEntries = 1024

@@ -14,6 +14,7 @@ import (
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
 	"emqttd/actors/system/broker"
+	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -24,18 +25,14 @@ import (
 	"emqttd/protocol/topic"
 )
 
-// adminID is the id of the admin actor, the only one that may be addressed from
-// outside.
-const adminID = "node/admin"
-
 // build makes every part, leaving the actors unstarted. The door opens here,
 // because it decides the address that every PID carries.
 func (n *Node) build() error {
-	n.system = kernel.NewSystem(n.log)
+	n.system = kernel.NewSystem(n.log, kernel.WithConfig(wire.QuietFramework(n.log)))
 	var err error
 	n.remote, err = wire.Start(n.system, wire.Options{
 		Listen: n.config.Node.DistListen, Advertise: n.advertise(), Cookie: n.config.Node.Cookie,
-		Targets: []string{adminID}, Logger: n.log,
+		Targets: []string{admin.ID}, Logger: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node.dist_listen %s: %w", n.config.Node.DistListen, err)
@@ -149,7 +146,7 @@ func (n *Node) specs() []kernel.ChildSpec {
 		ls = append(ls, l.Spec())
 	}
 	return []kernel.ChildSpec{
-		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions())})},
+		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec()})},
 		n.retained.Spec(),
 		n.router.Spec(),
 		{Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.registry.Spec()})},

@@ -110,7 +110,22 @@ func (n *Node) launch() error {
 		return err
 	}
 	n.root = root
+	n.boot(specs)
 	return nil
+}
+
+// boot tells what has started, as EMQ's console does.
+func (n *Node) boot(specs []kernel.ChildSpec) {
+	if n.options.Boot == nil {
+		return
+	}
+	for _, s := range specs {
+		n.options.Boot("emqttd " + s.Name + " is starting...[ok]")
+	}
+	for _, l := range n.listeners {
+		o := l.Options()
+		n.options.Boot(fmt.Sprintf("%s listen on %s with %d acceptors.", o.Protocol, l.Addr(), o.Acceptors))
+	}
 }
 
 func (n *Node) gaveUp(err error) {
@@ -131,6 +146,8 @@ func (n *Node) Stop(ctx context.Context) error {
 			n.stopErr = fmt.Errorf("stop node: %w", err)
 		}
 		n.remote.Stop()
+		n.connections.Close()
+		n.sessions.Close()
 		close(n.done)
 	})
 	<-n.done

@@ -2,9 +2,7 @@ package node
 
 import (
 	"fmt"
-	"net"
 	"sort"
-	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -50,10 +48,8 @@ func stats(vs []metrics.Value) []admin.Stat {
 }
 
 func clientInfo(c *sessions.Client) admin.ClientInfo {
-	ip, port, _ := net.SplitHostPort(c.Peer)
-	p, _ := strconv.Atoi(port)
 	return admin.ClientInfo{
-		ID: c.ID, Username: c.Username, IP: ip, Port: p, CleanSession: c.Clean,
+		ID: c.ClientID, Username: c.Username, IP: c.Peer, Port: int(c.Port), CleanSession: c.Clean,
 		ProtoVersion: byte(c.Version), KeepAlive: int(c.KeepAlive), ConnectedAt: time.Unix(c.ConnectedAt, 0),
 	}
 }

@@ -34,7 +34,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		generation: m.Generation, maxPacket: m.MaxPacket,
 	}
 	s.sub.SetOnline(true)
-	s.pending = nil // their acknowledgements belonged to the old connection
+	s.forgetExchanges() // their acknowledgements belonged to the old connection
 
 	out := s.work()
 	m.Connack.SessionPresent = present // [MQTT-3.2.2-2]
@@ -48,7 +48,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 }
 
 func (s *session) create(m *Attach) {
-	s.id = m.Client.ID
+	s.id = m.Client.ClientID
 	s.created = time.Now().Unix()
 	s.state = delivery.New(s.rt.Limits, s.id)
 	s.sub = topics.NewSubscriber(s.id, s.self)
@@ -64,7 +64,7 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	l := s.link
 	s.finish()
 	s.link = nil
-	s.pending = nil
+	s.forgetExchanges()
 	s.sub.SetOnline(false)
 	if !m.Normal {
 		s.publishWill(l)

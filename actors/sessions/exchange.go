@@ -25,6 +25,35 @@ type exchange struct {
 	replyTo  *actor.PID // of a Change
 }
 
+// talks are the conversations of a session with topic shards and retained
+// stores that are under way.
+type talks struct {
+	pending []*exchange
+	replays []replay
+}
+
+func (s *session) talk() *talks {
+	if s.talks == nil {
+		s.talks = new(talks)
+	}
+	return s.talks
+}
+
+// silence lets go of the memory when no conversation is left.
+func (s *session) silence() {
+	if t := s.talks; t != nil && len(t.pending) == 0 && len(t.replays) == 0 {
+		s.talks = nil
+	}
+}
+
+// forgetExchanges drops what was to be acknowledged on a connection that is gone.
+func (s *session) forgetExchanges() {
+	if s.talks != nil {
+		s.talks.pending = nil
+		s.silence()
+	}
+}
+
 // replay is a look-up in the retained stores that has not been answered in full.
 type replay struct {
 	token uint64
@@ -115,20 +144,24 @@ func (s *session) await(x *exchange) {
 		s.complete(x)
 		return
 	}
-	s.pending = append(s.pending, x)
+	t := s.talk()
+	t.pending = append(t.pending, x)
 }
 
 // confirm takes one answer of a topic shard.
 func (s *session) confirm(token uint64) {
-	for i, x := range s.pending {
+	if s.talks == nil {
+		return
+	}
+	t := s.talks
+	for i, x := range t.pending {
 		if token < x.token || token >= x.token+uint64(len(x.codes)) {
 			continue
 		}
 		if x.left--; x.left == 0 {
-			if s.pending = append(s.pending[:i], s.pending[i+1:]...); len(s.pending) == 0 {
-				s.pending = nil
-			}
+			t.pending = append(t.pending[:i], t.pending[i+1:]...)
 			s.complete(x)
+			s.silence()
 		}
 		return
 	}
@@ -159,20 +192,24 @@ func (s *session) complete(x *exchange) {
 func (s *session) lookup(r *Request) {
 	token := s.tokens
 	s.tokens++
-	s.replays = append(s.replays, replay{token: token, text: r.Text})
+	t := s.talk()
+	t.replays = append(t.replays, replay{token: token, text: r.Text})
 	s.rt.Retained.Lookup(&retained.Lookup{Filter: r.Subscription.Filter, Token: token, ReplyTo: s.self})
 }
 
 // replayOf names the subscription for which a look-up was made.
 func (s *session) replayOf(m *retained.Found) string {
-	for i, r := range s.replays {
+	if s.talks == nil {
+		return ""
+	}
+	t := s.talks
+	for i, r := range t.replays {
 		if r.token != m.Token {
 			continue
 		}
 		if m.Last {
-			if s.replays = append(s.replays[:i], s.replays[i+1:]...); len(s.replays) == 0 {
-				s.replays = nil
-			}
+			t.replays = append(t.replays[:i], t.replays[i+1:]...)
+			s.silence()
 		}
 		return r.text
 	}

@@ -3,6 +3,7 @@ package sessions
 import (
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
@@ -12,15 +13,14 @@ import (
 
 // Client describes a connected client. It is written once, before it is sent.
 type Client struct {
-	ID          protocol.ClientID
-	Username    string
-	Peer        string // IP address and port
-	Listener    string
-	ConnectedAt int64 // Unix seconds
-	KeepAlive   uint16
-	Version     mqtt.Version
-	Clean       bool
-	Bridge      bool
+	access.Credentials // without the password
+	Listener           string
+	ConnectedAt        int64 // Unix seconds
+	Port               uint16
+	KeepAlive          uint16
+	Version            mqtt.Version
+	Clean              bool
+	Bridge             bool
 }
 
 // Will is the message to publish when the client is lost.

@@ -16,6 +16,7 @@ package sessions
 
 import (
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -51,13 +52,27 @@ type Runtime struct {
 
 	once  sync.Once
 	props *actor.Props
+	pool  *kernel.Pool
+}
+
+// poolSize is the number of goroutines on which sessions run, for each core. A
+// session does not block, so more than one is for those that the system keeps
+// waiting: a page fault, a log line.
+const poolSize = 4
+
+// Close ends those goroutines. The sessions have ended.
+func (rt *Runtime) Close() {
+	if rt.pool != nil {
+		rt.pool.Close()
+	}
 }
 
 // Props is the one Props of all sessions. The first message must be Attach.
 func (rt *Runtime) Props() *actor.Props {
 	rt.once.Do(func() {
+		rt.pool = kernel.NewPool(poolSize * runtime.GOMAXPROCS(0))
 		rt.props = kernel.NewProps(
-			func() actor.Actor { return &session{rt: rt} },
+			func() actor.Actor { return &session{rt: rt} }, kernel.WithDispatcher(rt.pool),
 			kernel.WithMailbox(kernel.MailboxOptions{NotifyEmpty: true, OnLost: rt.lost}))
 	})
 	return rt.props

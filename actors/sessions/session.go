@@ -35,8 +35,7 @@ type session struct {
 	link     *link
 	out      *delivery.Out // while at work
 	replyTo  *actor.PID    // who waits for Ended
-	pending  []*exchange   // SUBSCRIBE and UNSUBSCRIBE that wait for topic shards
-	replays  []replay
+	talks    *talks        // nil while there are none
 	subs     subscriptions
 	state    delivery.State
 	created  int64

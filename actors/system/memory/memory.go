@@ -1,0 +1,109 @@
+// Package memory gives memory back when the node comes to rest.
+//
+// The runtime collects garbage when the heap has doubled, or after two minutes.
+// A storm of connections leaves behind the garbage of its handshakes and stacks
+// that have grown for it; a broker whose clients then idle would keep both. The
+// actor looks every half second, and when nothing much has been allocated for
+// two looks while there is something to gain, it collects once. A busy node is
+// left alone, and so is one at rest that has been tidied.
+//
+// Its parent is the supervisor system. A crash costs one look.
+package memory
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+)
+
+// look is the time between two looks. Shorter tidies sooner, longer is less
+// likely to collect in a pause between two storms.
+const look = 500 * time.Millisecond
+
+const (
+	quiet = 1 << 20 // bytes allocated between two looks that still count as rest
+	gain  = 4 << 20 // bytes of garbage that are worth a collection
+)
+
+// Spec is the child of the supervisor system.
+func Spec() kernel.ChildSpec {
+	return kernel.ChildSpec{Name: "memory", Props: kernel.NewProps(func() actor.Actor { return newKeeper() })}
+}
+
+type tick struct{}
+
+// keeper is the actor. Its judgement is in judge, which is a plain value.
+type keeper struct {
+	timer   *time.Timer
+	samples []metrics.Sample
+	judge   judge
+}
+
+func newKeeper() *keeper {
+	return &keeper{samples: []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/sched/goroutines:goroutines"},
+	}}
+}
+
+// Receive implements actor.Actor.
+func (k *keeper) Receive(c actor.Context) {
+	switch c.Message().(type) {
+	case *actor.Started:
+		k.arm(c)
+	case *actor.Stopping, *actor.Restarting:
+		k.timer.Stop()
+	case *tick:
+		if k.judge.due(k.read()) {
+			debug.FreeOSMemory()
+			k.judge.tidied(k.read())
+		}
+		k.arm(c)
+	}
+}
+
+func (k *keeper) arm(c actor.Context) {
+	system, self := c.ActorSystem(), c.Self()
+	k.timer = time.AfterFunc(look, func() { system.Root.Send(self, &tick{}) })
+}
+
+func (k *keeper) read() usage {
+	metrics.Read(k.samples)
+	v := func(i int) uint64 { return k.samples[i].Value.Uint64() }
+	return usage{allocated: v(0), live: v(1), objects: v(2), goroutines: v(3)}
+}
+
+// usage is what one look sees. allocated only grows; live is what the last
+// collection left.
+type usage struct{ allocated, live, objects, goroutines uint64 }
+
+// judge decides when to collect.
+type judge struct {
+	last       uint64 // allocated at the last look
+	calm       int    // looks at rest in a row
+	goroutines uint64 // when it was last tidy: each new one may hold a grown stack
+}
+
+func (j *judge) due(u usage) bool {
+	rest := u.allocated-j.last < quiet
+	j.last = u.allocated
+	if !rest {
+		j.calm = 0
+		return false
+	}
+	if j.calm++; j.calm != 2 {
+		return false
+	}
+	garbage := u.objects > u.live && u.objects-u.live > max(gain, u.live/8)
+	grown := u.goroutines > j.goroutines+j.goroutines/8+1000
+	return garbage || grown
+}
+
+// tidied says that a collection has been made.
+func (j *judge) tidied(u usage) { j.last, j.goroutines = u.allocated, u.goroutines }

@@ -11,12 +11,15 @@ import (
 func (s *State) Attach(out *Out, quota int, now int64) {
 	s.online = true
 	s.retry = out.Version != mqtt.V5
-	s.quota = s.limits.MaxInflight
+	s.quota = int32(s.limits.MaxInflight)
 	if s.quota == 0 {
 		s.quota = 65535
 	}
 	if quota > 0 {
-		s.quota = min(s.quota, quota)
+		s.quota = min(s.quota, int32(quota))
+	}
+	if s.traffic == nil {
+		return
 	}
 	for i := range s.window.n {
 		if f := s.window.at(i); f.phase != acked {
@@ -39,6 +42,9 @@ func (s *State) resend(out *Out, f *flight, now int64) {
 // goes into the queue, under its bounds.
 func (s *State) Detach(out *Out) {
 	s.online = false
+	if s.traffic == nil {
+		return
+	}
 	replay := s.replay
 	s.replay = nil
 	for _, it := range replay {
@@ -51,7 +57,7 @@ func (s *State) Detach(out *Out) {
 // answered with PUBREL all the same, so that a client which missed our PUBCOMP
 // can end its side. An rc of 0x80 or above ends the flight. [MQTT-4.3.3-4]
 func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc protocol.ReasonCode, now int64) bool {
-	f := s.window.find(id)
+	f := s.busy().window.find(id)
 	switch {
 	case t == mqtt.PUBREC && (f == nil || f.phase == awaitPubcomp):
 		if f != nil || !rc.IsError() {
@@ -105,7 +111,7 @@ func (s *State) Retry(out *Out, now int64) {
 // NextRetry is when to call Retry, in Unix milliseconds; 0 for never.
 func (s *State) NextRetry(now int64) int64 {
 	interval := s.limits.RetryInterval.Milliseconds()
-	if !s.online || !s.retry || interval <= 0 || s.window.live == 0 {
+	if !s.online || !s.retry || interval <= 0 || s.traffic == nil || s.window.live == 0 {
 		return 0
 	}
 	oldest, _ := s.window.oldest()
@@ -126,6 +132,7 @@ const (
 // to its subscribers now and the identifier stays until PUBREL (method A of
 // MQTT 3.1.1 figure 4.3), so that messages keep their order.
 func (s *State) Receive(id protocol.PacketID, now int64) Verdict {
+	s.busy()
 	if _, ok := s.awaiting[id]; ok {
 		return Duplicate
 	}
@@ -156,6 +163,9 @@ func (s *State) forgetOld(now int64) bool {
 // Release ends an inbound QoS 2 exchange at PUBREL; false if the identifier is
 // not known. The answer is PUBCOMP in either case. [MQTT-4.3.3-11]
 func (s *State) Release(id protocol.PacketID) bool {
+	if s.traffic == nil {
+		return false
+	}
 	if _, ok := s.awaiting[id]; !ok {
 		return false
 	}
@@ -169,6 +179,9 @@ func (s *State) Release(id protocol.PacketID) bool {
 // Abandon counts everything that is pending as dropped for reason r and empties
 // the state: the session ends.
 func (s *State) Abandon(out *Out, r Reason) {
+	if s.traffic == nil {
+		return
+	}
 	for i := range s.window.n {
 		if f := s.window.at(i); f.phase == awaitPuback || f.phase == awaitPubrec {
 			s.drop(out, r)
@@ -177,7 +190,7 @@ func (s *State) Abandon(out *Out, r Reason) {
 	for n := s.queue.n + len(s.replay); n > 0; n-- {
 		s.drop(out, r)
 	}
-	s.window, s.queue, s.replay, s.awaiting = window{}, queue{}, nil, nil
+	s.traffic = nil
 }
 
 // Enqueued counts the messages that had to wait, since the session was made.
@@ -194,6 +207,9 @@ type Info struct {
 
 // Info describes the state.
 func (s *State) Info() Info {
+	if s.traffic == nil {
+		return Info{MaxInflight: s.limits.MaxInflight, Dropped: s.dropped, QueueMaximum: s.limits.QueueLength}
+	}
 	return Info{
 		Inflight: s.window.live, MaxInflight: s.limits.MaxInflight,
 		Queued: s.queue.n, QueuedBytes: s.queue.bytes,

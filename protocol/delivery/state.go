@@ -59,16 +59,30 @@ type Grant struct {
 // State is the delivery state of one Session.
 type State struct {
 	limits   *Limits
+	*traffic // nil until there is any
 	owner    protocol.ClientID
+	dropped  uint64
+	enqueued uint64
+	quota    int32 // window size of the present connection
+	online   bool
+	retry    bool // of the present connection: MQTT 3.x
+}
+
+// traffic is the part of a State that a session needs which gets more than QoS 0
+// while its client is there.
+type traffic struct {
 	window   window
 	queue    queue
 	replay   []item // retained messages of a SUBSCRIBE that are still to be sent
 	awaiting map[protocol.PacketID]int64
-	quota    int // window size of the present connection
-	dropped  uint64
-	enqueued uint64
-	online   bool
-	retry    bool // of the present connection: MQTT 3.x
+}
+
+// busy makes the traffic part.
+func (s *State) busy() *traffic {
+	if s.traffic == nil {
+		s.traffic = new(traffic)
+	}
+	return s.traffic
 }
 
 // New is the state of a new session of a client.
@@ -109,7 +123,8 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 		s.deliverQoS0(out, &it, now)
 		return
 	}
-	if s.online && s.queue.empty() && out.open() && s.roomy() {
+	t := s.busy()
+	if s.online && t.queue.empty() && out.open() && s.roomy() {
 		s.launch(out, it, now)
 		return
 	}
@@ -119,7 +134,7 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 // deliverQoS0 sends a message past those that wait for the window: only
 // messages of the same QoS have an order to keep. [MQTT-4.6.0-6]
 func (s *State) deliverQoS0(out *Out, it *item, now int64) {
-	if s.online && s.queue.qos0 == 0 && out.open() {
+	if s.online && (s.traffic == nil || s.queue.qos0 == 0) && out.open() {
 		out.send(it, 0, false, now)
 		return
 	}
@@ -130,7 +145,7 @@ func (s *State) deliverQoS0(out *Out, it *item, now int64) {
 	s.enqueue(out, *it)
 }
 
-func (s *State) roomy() bool { return s.window.live < s.quota }
+func (s *State) roomy() bool { return s.window.live < int(s.quota) }
 
 // launch sends a message of QoS 1 or 2 and enters it into the window.
 func (s *State) launch(out *Out, it item, now int64) {
@@ -147,6 +162,7 @@ func (s *State) launch(out *Out, it item, now int64) {
 
 func (s *State) enqueue(out *Out, it item) {
 	it.msg = keep(it.msg)
+	s.busy()
 	l := s.limits
 	size := it.msg.Size()
 	for (l.QueueLength > 0 && s.queue.n >= l.QueueLength) ||
@@ -172,6 +188,10 @@ func (s *State) drop(out *Out, r Reason) {
 // the client is there: they are shared with the retained store.
 // [MQTT-3.3.1-6] [MQTT-3.3.1-8]
 func (s *State) Replay(out *Out, ms []*protocol.Message, g Grant, now int64) {
+	if len(ms) == 0 {
+		return
+	}
+	s.busy()
 	for _, m := range ms {
 		it := item{
 			msg: m, qos: s.effective(m.QoS, g.QoS), retain: true,
@@ -188,7 +208,7 @@ func (s *State) Replay(out *Out, ms []*protocol.Message, g Grant, now int64) {
 
 // Fill sends what waits, as far as window and connection have room.
 func (s *State) Fill(out *Out, now int64) {
-	if !s.online {
+	if !s.online || s.traffic == nil {
 		return
 	}
 	for it := s.queue.first(); it != nil && out.open(); it = s.queue.first() {
@@ -222,4 +242,6 @@ func (s *State) forward(out *Out, it item, now int64) {
 }
 
 // Waiting tells whether Fill could send more if the connection had room.
-func (s *State) Waiting() bool { return !s.queue.empty() || len(s.replay) > 0 }
+func (s *State) Waiting() bool {
+	return s.traffic != nil && (!s.queue.empty() || len(s.replay) > 0)
+}

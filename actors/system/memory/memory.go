@@ -26,7 +26,7 @@ const look = 500 * time.Millisecond
 
 const (
 	quiet = 1 << 20 // bytes allocated between two looks that still count as rest
-	gain  = 4 << 20 // bytes of garbage that are worth a collection
+	gain  = 1 << 20 // bytes of garbage that are worth a collection, besides a part of what lives
 )
 
 // Spec is the child of the supervisor system.
@@ -100,7 +100,7 @@ func (j *judge) due(u usage) bool {
 	if j.calm++; j.calm != 2 {
 		return false
 	}
-	garbage := u.objects > u.live && u.objects-u.live > max(gain, u.live/8)
+	garbage := u.objects > u.live && u.objects-u.live > max(gain, u.live/16)
 	grown := u.goroutines > j.goroutines+j.goroutines/8+1000
 	return garbage || grown
 }

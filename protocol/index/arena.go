@@ -89,28 +89,49 @@ func (a *arena) bytes(ref uint32, n int) []byte {
 }
 
 // A stored filter is its text behind a header, so that a reader that has come
-// to it by hash needs nothing else: id 32, length 16, offset of the tail 16
-// (see trie.go).
-const headerLen = 8
+// to it by hash needs nothing else: id 32, length 16, mark 16. The reference is
+// that of the header. A wildcard filter has the number of a node in front of it.
+const (
+	headerLen = 8
+	parentLen = 1 * unit
+)
 
-// put stores a filter.
-func (a *arena) put(text string, id uint32, tail int) uint32 {
+// putExact stores an exact filter.
+func (a *arena) putExact(text string, id uint32) uint32 {
 	ref := a.alloc(headerLen + len(text))
+	a.fill(ref, text, id, 0)
+	return ref
+}
+
+// putWild stores a wildcard filter: the level that starts at mark lies below
+// the node.
+func (a *arena) putWild(text string, id uint32, mark int, parent uint32) uint32 {
+	slot := a.alloc(parentLen + headerLen + len(text))
+	binary.NativeEndian.PutUint32(a.bytes(slot, parentLen), parent)
+	a.fill(slot+1, text, id, mark)
+	return slot + 1
+}
+
+func (a *arena) fill(ref uint32, text string, id uint32, mark int) {
 	b := a.bytes(ref, headerLen+len(text))
 	binary.NativeEndian.PutUint32(b, id)
 	binary.NativeEndian.PutUint16(b[4:], uint16(len(text)))
-	binary.NativeEndian.PutUint16(b[6:], uint16(tail))
+	binary.NativeEndian.PutUint16(b[6:], uint16(mark))
 	copy(b[headerLen:], text)
-	return ref
 }
 
 // get returns a stored filter. The text is valid inside the epoch only: who
 // keeps it clones it.
-func (a *arena) get(ref uint32) (text string, id uint32, tail int) {
+func (a *arena) get(ref uint32) (text string, id uint32, mark int) {
 	h := a.bytes(ref, headerLen)
 	id = binary.NativeEndian.Uint32(h)
 	n := int(binary.NativeEndian.Uint16(h[4:]))
-	tail = int(binary.NativeEndian.Uint16(h[6:]))
+	mark = int(binary.NativeEndian.Uint16(h[6:]))
 	b := a.bytes(ref, headerLen+n)
-	return unsafe.String(unsafe.SliceData(b[headerLen:]), n), id, tail
+	return unsafe.String(unsafe.SliceData(b[headerLen:]), n), id, mark
+}
+
+// parent is the node of a stored wildcard filter.
+func (a *arena) parent(ref uint32) uint32 {
+	return binary.NativeEndian.Uint32(a.bytes(ref-1, parentLen))
 }

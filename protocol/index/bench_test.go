@@ -61,6 +61,32 @@ func BenchmarkMatch(b *testing.B) {
 	}
 }
 
+// BenchmarkHostileMatch has every shape of eight levels, '+' or literal: the
+// most branches that filters matching one name can make.
+func BenchmarkHostileMatch(b *testing.B) {
+	for _, end := range []string{"", "/x"} { // all match, none does
+		b.Run(fmt.Sprintf("shapes=256/matching=%v", end == ""), func(b *testing.B) {
+			x := New()
+			for i := range 256 {
+				f := ""
+				for bit := range 8 {
+					if f += "/"; i>>bit&1 == 0 {
+						f += "+"
+					} else {
+						f += "a"
+					}
+				}
+				x.Insert(topic.Filter(f[1:] + end + "/#"))
+			}
+			dst := make([]uint32, 0, 512)
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = x.Match("a/a/a/a/a/a/a/a", dst[:0])
+			}
+		})
+	}
+}
+
 func BenchmarkInsertRemove(b *testing.B) {
 	for _, s := range shapes {
 		b.Run("shape="+s.name, func(b *testing.B) {

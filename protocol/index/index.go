@@ -28,7 +28,7 @@ type Index struct {
 // What an id stands for, in recs: two bits of kind and a reference.
 const (
 	isFree  = 0
-	isText  = 1 << 30 // a stored filter: exact, or the tail of a node
+	isText  = 1 << 30 // a stored filter: exact, a leaf, or the tail of a node
 	isTerm  = 2 << 30 // the filter that ends at this node
 	isMulti = 3 << 30 // the filter that ends in '#' below this node
 	kindOf  = 3 << 30
@@ -92,7 +92,7 @@ func (x *Index) Insert(f topic.Filter) (id uint32, created bool) {
 		return id, false
 	}
 	id = x.newID()
-	ref := x.text.put(string(f), id, 0)
+	ref := x.text.putExact(string(f), id)
 	x.recs.At(id).Store(isText | ref)
 	x.exact.insert(hash, ref)
 	return id, true
@@ -120,10 +120,10 @@ func (x *Index) Remove(id uint32) {
 		return
 	case isText:
 		if text, _, _ := x.text.get(ref); topic.Filter(text).HasWildcard() {
-			x.removeTail(text, ref)
+			x.removeStored(text, ref)
 		} else {
 			x.exact.remove(x.space.Hash(text), ref)
-			x.retireStored(text, ref)
+			x.retire(retired{kind: retiredText, ref: ref, size: uint32(headerLen + len(text))})
 		}
 	default:
 		x.wildcards.Add(-1)
@@ -136,10 +136,6 @@ func (x *Index) Remove(id uint32) {
 }
 
 func (x *Index) retire(r retired) { x.limbo.Add(&x.space.Epochs, r) }
-
-func (x *Index) retireStored(text string, ref uint32) {
-	x.retire(retired{kind: retiredText, ref: ref, size: uint32(headerLen + len(text))})
-}
 
 // reclaim frees what readers have left behind. A few at a time, so that no
 // insert pays for a burst of removals.
@@ -165,8 +161,8 @@ func (x *Index) Lookup(f topic.Filter) (id uint32, ok bool) {
 	hash := x.space.Hash(string(f))
 	defer x.space.Enter(uint32(hash)).Leave()
 	if f.HasWildcard() {
-		id, _, _ = x.findWild(string(f))
-		return id, id != 0
+		w := x.findWild(string(f))
+		return w.id, w.id != 0
 	}
 	return x.findExact(hash, string(f))
 }

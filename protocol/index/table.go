@@ -65,13 +65,7 @@ func (s *subTable) place(entry uint64) {
 func (t *table) remove(hash uint64, ref uint32) {
 	p := &t.subs[subOf(hash)]
 	s := p.Load()
-	entry := uint64(tagOf(hash))<<32 | uint64(ref)
-	i := s.home(tagOf(hash))
-	for s.slots[i].Load() != entry {
-		if i++; i == len(s.slots) {
-			i = 0
-		}
-	}
+	i := s.find(tagOf(hash), ref)
 	next := i + 1
 	if next == len(s.slots) {
 		next = 0
@@ -89,6 +83,25 @@ func (t *table) remove(hash uint64, ref uint32) {
 	case len(s.slots) > minSlots && s.live*8 < len(s.slots):
 		p.Store(s.rebuilt())
 	}
+}
+
+// replace puts another reference in the place of one with the same hash.
+func (t *table) replace(hash uint64, old, ref uint32) {
+	s := t.subs[subOf(hash)].Load()
+	tag := tagOf(hash)
+	s.slots[s.find(tag, old)].Store(uint64(tag)<<32 | uint64(ref))
+}
+
+// find returns the slot of an entry that is there.
+func (s *subTable) find(tag, ref uint32) int {
+	entry := uint64(tag)<<32 | uint64(ref)
+	i := s.home(tag)
+	for s.slots[i].Load() != entry {
+		if i++; i == len(s.slots) {
+			i = 0
+		}
+	}
+	return i
 }
 
 // rebuilt returns a copy of s (which may be nil) without tombstones and with a

@@ -12,15 +12,16 @@ import (
 // root is the node above the first level. No edge leads to it.
 const root = 0
 
-// node is one level of the wildcard filters: half a cache line. Fields that
-// change while readers may look are atomic; the others are written before the
-// node is linked.
+// node is one level that several wildcard filters share: half a cache line.
+// Fields that change while readers may look are atomic; the others are written
+// before the node is linked.
 //
-// A filter ends at a node (term), in '#' below it (multi), or is its tail: its
-// text is stored as a whole, and the part below the node is compared byte by
-// byte. Each node has room for one tail, and a new filter goes into the deepest
-// node there is on its way, or into a new one below that: so a filter costs at
-// most one node, and device/<i>/+/cmd needs one cache miss less than levels do.
+// A filter ends at a node (term), in '#' below it (multi), or it is stored: its
+// whole text is kept, and what lies below a certain level is compared byte by
+// byte. It is stored as a leaf, to which an edge leads in place of a node, for
+// as long as no other filter goes the same way; then as the tail of the node
+// that takes the place of the leaf, which has room for one. So most filters need
+// no node, and finding device/<i>/+/cmd costs two cache misses: edge and text.
 type node struct {
 	parent uint32
 	text   levelText
@@ -30,6 +31,9 @@ type node struct {
 	multi  atomic.Uint32 // id
 	tail   atomic.Uint32 // stored filter
 }
+
+// isLeaf marks the reference of an edge that leads to a stored filter.
+const isLeaf = 1 << 31
 
 // levelText is the level of a node. Up to seven bytes are here, behind their
 // number, which saves the walk a cache miss; more are in the arena.
@@ -92,7 +96,7 @@ func edgeHash(parent uint32, level uint64) uint64 {
 	return h ^ h>>32
 }
 
-// child finds the literal child of parent, or 0.
+// child finds the literal child of parent: a node, a leaf with isLeaf, or 0.
 func (x *Index) child(parent uint32, hash uint64, level string) uint32 {
 	h := edgeHash(parent, hash)
 	s := x.edges.subs[subOf(h)].Load()
@@ -105,10 +109,8 @@ func (x *Index) child(parent uint32, hash uint64, level string) uint32 {
 		if e == 0 {
 			return 0
 		}
-		if id := uint32(e); uint32(e>>32) == tag && id != 0 {
-			if n := x.nodes.At(id); n.parent == parent && n.literal(&x.text) == level {
-				return id
-			}
+		if ref := uint32(e); uint32(e>>32) == tag && ref != 0 && x.isChild(ref, parent, level) {
+			return ref
 		}
 		if i++; i == len(s.slots) {
 			i = 0
@@ -116,84 +118,122 @@ func (x *Index) child(parent uint32, hash uint64, level string) uint32 {
 	}
 }
 
-// findWild walks down f. It returns the id of f, or 0, the deepest node on the
-// way, and how much of f lies above what is below that node.
-func (x *Index) findWild(f string) (id, at uint32, above int) {
+func (x *Index) isChild(ref, parent uint32, level string) bool {
+	if ref&isLeaf == 0 {
+		n := x.nodes.At(ref)
+		return n.parent == parent && n.literal(&x.text) == level
+	}
+	text, _, mark := x.text.get(ref &^ isLeaf)
+	below, ok := strings.CutPrefix(text[mark:], level)
+	return ok && (below == "" || below[0] == '/') && x.text.parent(ref&^isLeaf) == parent
+}
+
+// way is how far a filter is known.
+type way struct {
+	id    uint32 // of the filter, if it is there
+	at    uint32 // the deepest node on its way
+	above int    // how much of it lies above what is below that node
+	leaf  uint32 // the stored filter that stands in its way, or is itself
+}
+
+// findWild walks down f.
+func (x *Index) findWild(f string) (w way) {
 	for {
-		n := x.nodes.At(at)
-		if above > len(f) {
-			return n.term.Load(), at, above
+		n := x.nodes.At(w.at)
+		switch {
+		case w.above > len(f):
+			w.id = n.term.Load()
+		case f[w.above:] == "#":
+			w.id = n.multi.Load()
 		}
-		if f[above:] == "#" {
-			return n.multi.Load(), at, above
+		if w.id != 0 {
+			return w
 		}
 		if ref := n.tail.Load(); ref != 0 {
 			if text, id, _ := x.text.get(ref); text == f {
-				return id, at, above
+				w.id = id
+				return w
 			}
 		}
-		level, _, _ := strings.Cut(f[above:], "/")
-		var c uint32
-		if level == "+" {
+		if w.above > len(f) {
+			return w
+		}
+		level, _, _ := strings.Cut(f[w.above:], "/")
+		c := uint32(0)
+		switch {
+		case level == "#":
+		case level == "+":
 			c = n.plus.Load()
-		} else if n.kids.Load() != 0 {
-			c = x.child(at, x.space.Hash(level), level)
+		case n.kids.Load() != 0:
+			c = x.child(w.at, x.space.Hash(level), level)
 		}
 		if c == 0 {
-			return 0, at, above
+			return w
 		}
-		at, above = c, above+len(level)+1
+		if c&isLeaf != 0 {
+			w.leaf = c &^ isLeaf
+			if text, id, _ := x.text.get(w.leaf); text == f {
+				w.id = id
+			}
+			return w
+		}
+		w.at, w.above = c, w.above+len(level)+1
 	}
 }
 
-func (x *Index) insertWild(f topic.Filter) (id uint32, created bool) {
-	id, at, above := x.findWild(string(f))
-	if id != 0 {
-		return id, false
+func (x *Index) insertWild(filter topic.Filter) (id uint32, created bool) {
+	f := string(filter)
+	w := x.findWild(f)
+	if w.id != 0 {
+		return w.id, false
 	}
 	id = x.newID()
 	x.wildcards.Add(1)
-	if x.endsAt(string(f), at, above, id) {
+	if w.leaf == 0 {
+		x.place(f, w.at, w.above, id)
 		return id, true
 	}
-	// The tail is taken: one level further down everything is free. The filter
-	// is put there before the node is linked.
-	level, _, _ := strings.Cut(string(f)[above:], "/")
-	below := x.newNode(at)
+	// A node takes the place of the leaf, which becomes its tail. All that is
+	// below it is there before it is linked.
+	level, _, _ := strings.Cut(f[w.above:], "/")
+	below := x.newNode(w.at)
 	n := x.nodes.At(below)
-	if level == "+" {
-		n.text = levelText{plusLevel}
-	} else {
-		n.setLiteral(&x.text, level)
-	}
-	x.endsAt(string(f), below, above+len(level)+1, id)
-	if level == "+" {
-		x.nodes.At(at).plus.Store(below)
-	} else {
-		x.edges.insert(edgeHash(at, x.space.Hash(level)), below)
-		x.nodes.At(at).kids.Add(1)
-	}
+	n.setLiteral(&x.text, level)
+	n.tail.Store(w.leaf)
+	x.place(f, below, w.above+len(level)+1, id)
+	x.edges.replace(edgeHash(w.at, x.space.Hash(level)), w.leaf|isLeaf, below)
 	return id, true
 }
 
-// endsAt puts the filter at a node if there is room.
-func (x *Index) endsAt(f string, at uint32, above int, id uint32) bool {
+// place adds a filter below a node from which nothing leads on its way.
+func (x *Index) place(f string, at uint32, above int, id uint32) {
 	n := x.nodes.At(at)
-	switch {
-	case above > len(f):
+	if above > len(f) {
 		x.recs.At(id).Store(isTerm | at)
 		n.term.Store(id)
-	case f[above:] == "#":
+		return
+	}
+	switch level, _, _ := strings.Cut(f[above:], "/"); level {
+	case "#":
 		x.recs.At(id).Store(isMulti | at)
 		n.multi.Store(id)
-	case n.tail.Load() == 0:
-		ref := x.text.put(f, id, above)
-		x.recs.At(id).Store(isText | ref)
-		n.tail.Store(ref)
+	case "+":
+		below := x.newNode(at)
+		b := x.nodes.At(below)
+		b.text = levelText{plusLevel}
+		b.tail.Store(x.store(f, id, above, at))
+		n.plus.Store(below)
 	default:
-		return false
+		ref := x.store(f, id, above, at)
+		x.edges.insert(edgeHash(at, x.space.Hash(level)), ref|isLeaf)
+		n.kids.Add(1)
 	}
-	return true
+}
+
+func (x *Index) store(f string, id uint32, mark int, parent uint32) uint32 {
+	ref := x.text.putWild(f, id, mark, parent)
+	x.recs.At(id).Store(isText | ref)
+	return ref
 }
 
 // ending is where the node of a rec keeps its id.
@@ -211,13 +251,20 @@ func (x *Index) newNode(parent uint32) uint32 {
 	return id
 }
 
-// removeTail takes a filter out that is the tail of a node.
-func (x *Index) removeTail(text string, ref uint32) {
-	_, at, _ := x.findWild(text)
+// removeStored takes a filter out that is a leaf or the tail of a node.
+func (x *Index) removeStored(text string, ref uint32) {
+	w := x.findWild(text)
 	x.wildcards.Add(-1)
-	x.nodes.At(at).tail.Store(0)
-	x.retireStored(text, ref)
-	x.prune(at)
+	n := x.nodes.At(w.at)
+	if w.leaf == ref {
+		level, _, _ := strings.Cut(text[w.above:], "/")
+		x.edges.remove(edgeHash(w.at, x.space.Hash(level)), ref|isLeaf)
+		n.kids.Add(^uint32(0))
+	} else {
+		n.tail.Store(0)
+	}
+	x.retire(retired{kind: retiredText, ref: ref - 1, size: uint32(parentLen + headerLen + len(text))})
+	x.prune(w.at)
 }
 
 // prune takes a node away if nothing needs it any more, and then those above.
@@ -260,17 +307,21 @@ func (x *Index) Wild(p *Probe, dst []uint32) []uint32 {
 		if id := n.multi.Load(); id != 0 && !top {
 			dst = append(dst, id) // also for the parent level itself
 		}
+		if ref := n.tail.Load(); ref != 0 {
+			dst = x.matchStored(p, ref, level, dst)
+		}
 		next := uint32(0)
 		if level < levels {
-			if ref := n.tail.Load(); ref != 0 {
-				dst = x.matchTail(p, ref, level, dst)
-			}
 			if c := n.plus.Load(); c != 0 && !top {
 				p.stack[depth] = visit{c, level + 1}
 				depth++
 			}
 			if n.kids.Load() != 0 {
 				next = x.child(at, p.hash[level], p.level(level))
+			}
+			if next&isLeaf != 0 {
+				dst = x.matchStored(p, next&^isLeaf, level+1, dst)
+				next = 0
 			}
 		} else if id := n.term.Load(); id != 0 && !p.deep {
 			dst = append(dst, id)
@@ -287,15 +338,23 @@ func (x *Index) Wild(p *Probe, dst []uint32) []uint32 {
 	}
 }
 
-// matchTail appends the id of a stored filter if the part of it that lies below
-// the node matches the name from this level on.
-func (x *Index) matchTail(p *Probe, ref, level uint32, dst []uint32) []uint32 {
-	text, id, tail := x.text.get(ref)
-	if level == 0 && !topic.Match(topic.Filter(text), topic.Name(p.name)) {
-		return dst
+// matchStored appends the id of a stored filter, whose levels up to the marked
+// one are known to match, if those below match the name from this level on.
+func (x *Index) matchStored(p *Probe, ref, level uint32, dst []uint32) []uint32 {
+	text, id, mark := x.text.get(ref)
+	_, below, more := strings.Cut(text[mark:], "/")
+	ended := level == uint32(p.levels)
+	var ok bool
+	switch {
+	case !more:
+		ok = ended && !p.deep
+	case ended:
+		ok = below == "#" // matches its parent level, too
+	default:
+		ok = topic.MatchBelow(below, p.rest(level))
 	}
-	if level > 0 && !topic.MatchBelow(text[tail:], p.rest(level)) {
-		return dst
+	if ok {
+		dst = append(dst, id)
 	}
-	return append(dst, id)
+	return dst
 }

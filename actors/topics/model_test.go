@@ -133,8 +133,9 @@ func TestPublishDoesNotAllocate(t *testing.T) {
 		b.Release()
 	}
 	round()
-	// Pools are emptied by the collector now and then, so not exactly zero.
-	if n := testing.AllocsPerRun(200, round); n > 2 {
+	// Pools are emptied by the collector now and then, and at random by the race
+	// detector, so not exactly zero; one a message would be 64.
+	if n := testing.AllocsPerRun(200, round); n > 12 {
 		t.Errorf("%v allocations for 64 messages to 3 subscribers", n)
 	}
 }

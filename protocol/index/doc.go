@@ -6,10 +6,11 @@
 //
 //	exact filters     seeded hash, 256 open-addressing tables of
 //	                  {tag 32 | text 32}; the text is compared on a hit
-//	wildcard filters  trie in an arena: nodes of 32 bytes in chunks; the edge
-//	                  to a literal child is found by a seeded hash of (node,
-//	                  level), the text of the level is compared; '+' children
-//	                  and what ends at a node are in the node (see there)
+//	wildcard filters  trie in an arena: the edge to a literal child is found by
+//	                  a seeded hash of (node, level), the level is compared; it
+//	                  leads to a stored filter, or, where several part, to a
+//	                  node of 32 bytes in chunks, which has the '+' child and
+//	                  what ends there
 //	text              arena of 128 KB chunks, slots by size class; a filter's
 //	                  id stands in front of its text
 //

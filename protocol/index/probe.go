@@ -28,7 +28,7 @@ type Probe struct {
 	full   uint64
 	levels int // 0: not yet split
 	deep   bool
-	hash   [topic.MaxLevels]uint64
+	hash   [topic.MaxLevels]uint64 // 0: not yet computed
 	end    [topic.MaxLevels]uint16
 	stack  [topic.MaxLevels + 1]visit // see Index.Wild
 }
@@ -52,15 +52,15 @@ func (p *Probe) Hash() uint64 { return p.full }
 // FirstLevel is the hash of the first level.
 func (p *Probe) FirstLevel() uint64 {
 	p.split()
-	return p.hash[0]
+	return p.levelHash(0)
 }
 
-// split hashes the levels, unless that has been done.
+// split finds the levels, unless that has been done.
 func (p *Probe) split() {
 	if p.levels != 0 {
 		return
 	}
-	start, n := 0, 0
+	n := 0
 	for i := 0; i <= len(p.name); i++ {
 		if i < len(p.name) && p.name[i] != '/' {
 			continue
@@ -69,12 +69,20 @@ func (p *Probe) split() {
 			p.deep = true // matches filters that end in '#' only
 			break
 		}
-		p.hash[n] = p.space.Hash(p.name[start:i])
+		p.hash[n] = 0
 		p.end[n] = uint16(i)
 		n++
-		start = i + 1
 	}
 	p.levels = n
+}
+
+// levelHash is computed for those levels only which the walk comes to: most
+// filters part at the second one.
+func (p *Probe) levelHash(i uint32) uint64 {
+	if p.hash[i] == 0 {
+		p.hash[i] = p.space.Hash(p.level(i))
+	}
+	return p.hash[i]
 }
 
 func (p *Probe) level(i uint32) string {

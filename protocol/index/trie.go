@@ -317,7 +317,7 @@ func (x *Index) Wild(p *Probe, dst []uint32) []uint32 {
 				depth++
 			}
 			if n.kids.Load() != 0 {
-				next = x.child(at, p.hash[level], p.level(level))
+				next = x.child(at, p.levelHash(level), p.level(level))
 			}
 			if next&isLeaf != 0 {
 				dst = x.matchStored(p, next&^isLeaf, level+1, dst)

@@ -177,19 +177,13 @@ func (s *slot) Receive(c actor.Context) {
 }
 
 func (s *slot) where(m *WhereQuery) *WhereResult {
-	res := &WhereResult{ClientID: m.ClientID}
-	if e := s.table.entries[m.ClientID]; e != nil {
-		res.Session = e.session
-	}
-	return res
+	return &WhereResult{ClientID: m.ClientID, Session: s.table.sessions[m.ClientID]}
 }
 
 func (s *slot) list() *ListResult {
-	res := &ListResult{Sessions: make([]Place, 0, len(s.table.entries))}
-	for id, e := range s.table.entries {
-		if e.session != nil {
-			res.Sessions = append(res.Sessions, Place{ClientID: id, Session: e.session})
-		}
+	res := &ListResult{Sessions: make([]Place, 0, len(s.table.sessions))}
+	for id, session := range s.table.sessions {
+		res.Sessions = append(res.Sessions, Place{ClientID: id, Session: session})
 	}
 	return res
 }

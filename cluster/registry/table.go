@@ -13,12 +13,12 @@ import (
 // one that cannot.
 const lease = 30_000
 
-// entry is what a slot knows of one client identifier.
-type entry struct {
-	session *actor.PID // nil: no session
-	holder  *actor.PID // claimant whose claim is under way; nil: none
-	next    *actor.PID // newest claimant that waits
-	gen     uint64     // of the last grant
+// claim is what a slot knows of a client identifier about which somebody is
+// deciding. There are as many as there are CONNECTs under way.
+type claim struct {
+	holder  *actor.PID // has the grant
+	next    *actor.PID // newest claimant that waits; nil: none
+	gen     uint64     // of the grant
 	granted int64      // when, Unix milliseconds
 }
 
@@ -26,12 +26,15 @@ type entry struct {
 // the supervisor's side, so that a crash of the actor does not forget who is
 // where.
 type table struct {
-	entries map[protocol.ClientID]*entry
-	gen     uint64
-	size    atomic.Int64 // entries with a session
+	sessions map[protocol.ClientID]*actor.PID
+	claims   map[protocol.ClientID]*claim
+	gen      uint64
+	size     atomic.Int64 // of sessions
 }
 
-func newTable() *table { return &table{entries: make(map[protocol.ClientID]*entry)} }
+func newTable() *table {
+	return &table{sessions: make(map[protocol.ClientID]*actor.PID), claims: make(map[protocol.ClientID]*claim)}
+}
 
 // told is one message that a step of the table wants sent.
 type told struct {
@@ -42,87 +45,76 @@ type told struct {
 // claim enters a claim. The first gets a grant, a later one waits for it and
 // pushes out the one that waited before: the newest CONNECT wins.
 func (t *table) claim(id protocol.ClientID, by *actor.PID, now int64) []told {
-	e := t.entries[id]
-	if e == nil {
-		e = &entry{}
-		t.entries[id] = e
+	c := t.claims[id]
+	if c == nil || now-c.granted >= lease {
+		return t.grant(id, &claim{holder: by}, now)
 	}
-	if e.holder != nil && now-e.granted < lease {
-		var out []told
-		if e.next != nil {
-			out = append(out, told{e.next, &Superseded{ClientID: id}})
-		}
-		e.next = by
-		return out
+	var out []told
+	if c.next != nil {
+		out = append(out, told{c.next, &Superseded{ClientID: id}})
 	}
-	return t.grant(id, e, by, now)
+	c.next = by
+	return out
 }
 
-func (t *table) grant(id protocol.ClientID, e *entry, to *actor.PID, now int64) []told {
+func (t *table) grant(id protocol.ClientID, c *claim, now int64) []told {
 	t.gen++
-	e.holder, e.gen, e.granted = to, t.gen, now
-	return []told{{to, &Granted{ClientID: id, Generation: e.gen, Session: e.session}}}
+	c.gen, c.granted = t.gen, now
+	t.claims[id] = c
+	return []told{{c.holder, &Granted{ClientID: id, Generation: c.gen, Session: t.sessions[id]}}}
 }
 
 // settle ends the claim with generation gen and grants the next one. A claim
 // that lost its lease meanwhile is answered with Superseded.
 func (t *table) settle(id protocol.ClientID, gen uint64, by, session *actor.PID, now int64) []told {
-	e := t.entries[id]
-	if e == nil || e.gen != gen || e.holder == nil {
+	c := t.claims[id]
+	if c == nil || c.gen != gen {
 		return []told{{by, &Superseded{ClientID: id}}}
 	}
-	t.place(e, session)
-	e.holder = nil
-	if next := e.next; next != nil {
-		e.next = nil
-		return t.grant(id, e, next, now)
+	t.place(id, session)
+	return t.end(id, c, now)
+}
+
+// end takes a claim away and grants the one that waits.
+func (t *table) end(id protocol.ClientID, c *claim, now int64) []told {
+	if c.next != nil {
+		return t.grant(id, &claim{holder: c.next}, now)
 	}
-	t.tidy(id, e)
+	delete(t.claims, id)
 	return nil
 }
 
 // abort gives a claim back, or takes a waiting claimant out of the queue. gone
 // says that the session of the grant is not there any more.
 func (t *table) abort(id protocol.ClientID, gen uint64, by *actor.PID, gone bool, now int64) []told {
-	e := t.entries[id]
-	if e == nil {
+	c := t.claims[id]
+	if c == nil {
 		return nil
 	}
-	if e.next != nil && e.next.Equal(by) {
-		e.next = nil
+	if c.next != nil && c.next.Equal(by) {
+		c.next = nil
 	}
-	if e.holder == nil || e.gen != gen {
+	if c.gen != gen {
 		return nil
 	}
-	session := e.session
 	if gone {
-		session = nil
+		t.place(id, nil)
 	}
-	return t.settle(id, gen, by, session, now)
+	return t.end(id, c, now)
 }
 
 // release forgets a session that ended.
 func (t *table) release(id protocol.ClientID, session *actor.PID) {
-	e := t.entries[id]
-	if e == nil || !session.Equal(e.session) {
-		return
+	if session.Equal(t.sessions[id]) {
+		t.place(id, nil)
 	}
-	t.place(e, nil)
-	t.tidy(id, e)
 }
 
-func (t *table) place(e *entry, session *actor.PID) {
-	switch {
-	case e.session == nil && session != nil:
-		t.size.Add(1)
-	case e.session != nil && session == nil:
-		t.size.Add(-1)
+func (t *table) place(id protocol.ClientID, session *actor.PID) {
+	if session == nil {
+		delete(t.sessions, id)
+	} else {
+		t.sessions[id] = session
 	}
-	e.session = session
-}
-
-func (t *table) tidy(id protocol.ClientID, e *entry) {
-	if e.session == nil && e.holder == nil {
-		delete(t.entries, id)
-	}
+	t.size.Store(int64(len(t.sessions)))
 }

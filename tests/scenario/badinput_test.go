@@ -93,6 +93,7 @@ func TestConnectionThatBeginsBadlyIsAnsweredAndClosed(t *testing.T) {
 				}
 			}
 			c.ExpectClosed()
+			c.Close() // else the broker waits a while for what may still come
 			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return closed(ctl, tc.reason) == before+1 })
 			calm.check()
 		})
@@ -175,6 +176,7 @@ func TestViolationClosesThatConnectionAndNoOther(t *testing.T) {
 			c.Connect(testkit.Hello("offender"))
 			c.SendBytes([]byte(tc.bytes))
 			c.ExpectClosed()
+			c.Close() // else the broker waits a while for what may still come
 			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return closed(ctl, tc.reason) == before+1 })
 			calm.check()
 		})
@@ -242,6 +244,7 @@ func TestSlowLorisIsClosedWhenItsTimeIsOver(t *testing.T) {
 			c := b.Dial(t)
 			begin(c)
 			c.ExpectClosed()
+			c.Close() // else the broker waits a while for what may still come
 			testkit.Eventually(t, "counted", func() bool { return closed(ctl, "idle_timeout") == before+1 })
 			calm.check()
 		})

@@ -278,3 +278,11 @@ func (c *Client) ExpectDisconnect() *mqtt.Disconnect {
 	c.must(p.Decode(h, body, c.Version))
 	return p
 }
+
+// Unsubscribe unsubscribes from filters.
+func (c *Client) Unsubscribe(filters ...string) {
+	c.t.Helper()
+	p := &mqtt.Unsubscribe{ID: 0x5555, Filters: filters}
+	c.Send(p)
+	c.ExpectUnsuback(p.ID)
+}

@@ -268,3 +268,11 @@ func (h *Home) Rewrite(pattern *regexp.Regexp, with string) {
 		h.t.Fatal(err)
 	}
 }
+
+// LaunchEnv is Launch with more variables in the environment.
+func LaunchEnv(t testing.TB, env []string, name string, args ...string) *Process {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	return launch(t, cmd)
+}

@@ -1,0 +1,242 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"emqttd/protocol"
+	"emqttd/tests/testkit"
+)
+
+// children are the ids of the actors two levels below a parent: the children
+// of its shards.
+func children(ctl *testkit.Control, parent string) []string {
+	var ids []string
+	shard := ""
+	for line := range strings.Lines(ctl.Run("actors", "tree", parent, "--all")) {
+		name := strings.Fields(strings.TrimLeft(line, "│├└─ "))[0]
+		switch depth := strings.IndexAny(line, name[:1]); {
+		case strings.HasPrefix(line, parent):
+		case !strings.HasPrefix(line, "│  ") && !strings.HasPrefix(line, "   "):
+			shard = name
+		case depth > 0:
+			ids = append(ids, parent+"/"+shard+"/"+name)
+		}
+	}
+	return ids
+}
+
+func TestKilledConnectionLeavesItsSession(t *testing.T) {
+	b := testkit.Start(t)
+	ctl := b.Control(t)
+	c := b.Dial(t)
+	c.Connect(testkit.Persistent("phoenix"))
+	c.Subscribe(1, "ash/#")
+
+	kill(t, ctl, children(ctl, "connections"))
+	c.ExpectClosed()
+
+	other := b.Dial(t)
+	other.Connect(testkit.Hello("other"))
+	other.Publish("ash/1", "kept", 1, 1)
+	other.ExpectAck(4, 1)
+
+	back := b.Dial(t)
+	if ack := back.Connect(testkit.Persistent("phoenix")); !ack.SessionPresent {
+		t.Error("the session is gone")
+	}
+	back.ExpectPublish("ash/1", "kept")
+	if n := closed(ctl, "killed"); n != 1 {
+		t.Errorf("%d connections counted as killed", n)
+	}
+}
+
+// kill kills the one actor that there is.
+func kill(t *testing.T, ctl *testkit.Control, ids []string) {
+	t.Helper()
+	if len(ids) != 1 {
+		t.Fatalf("want one actor, there are %v", ids)
+	}
+	ctl.Run("actors", "kill", ids[0])
+}
+
+func TestKilledSessionEndsAndItsClientMayComeBack(t *testing.T) {
+	b := testkit.Start(t)
+	ctl := b.Control(t)
+	c := b.Dial(t)
+	c.Connect(testkit.Persistent("phoenix"))
+	c.Subscribe(1, "ash/#")
+
+	kill(t, ctl, children(ctl, "sessions"))
+	c.ExpectClosed()
+	testkit.Eventually(t, "its routes go", func() bool { return ctl.Run("topics", "list") == "" })
+	testkit.Eventually(t, "it is counted", func() bool { return closed(ctl, "session_down") == 1 })
+
+	back := b.Dial(t)
+	if ack := back.Connect(testkit.Persistent("phoenix")); ack.SessionPresent {
+		t.Error("a session that crashed is present")
+	}
+	back.Subscribe(1, "ash/#")
+	back.Publish("ash/1", "x", 0, 0)
+	back.ExpectPublish("ash/1", "x")
+}
+
+func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
+	b := testkit.Start(t)
+	ctl := b.Control(t)
+	c := b.Dial(t)
+	c.Connect(testkit.Persistent("phoenix"))
+	c.Subscribe(1, "ash/#")
+	c.Disconnect()
+	other := b.Dial(t)
+	other.Connect(testkit.Hello("other"))
+	const waiting = 5
+	for i := range waiting {
+		other.Publish("ash/1", "pending", 1, protocol.PacketID(i+1))
+		other.ExpectAck(4, protocol.PacketID(i+1))
+	}
+	other.Disconnect()
+	testkit.Eventually(t, "the messages are in the queue", func() bool {
+		return strings.Contains(ctl.Run("sessions", "show", "phoenix"), fmt.Sprintf("mqueue_len=%d,", waiting))
+	})
+	testkit.Eventually(t, "the other session ends", func() bool { return len(children(ctl, "sessions")) == 1 })
+	kill(t, ctl, children(ctl, "sessions"))
+	testkit.Eventually(t, "dropped(session_crash) is counted", func() bool {
+		return counter(ctl, "metrics", "messages/dropped/session_crash") == waiting
+	})
+}
+
+// counter reads one line of `emqttd_ctl broker stats` or `broker metrics`; 0 if
+// it has none.
+func counter(ctl *testkit.Control, group, name string) int {
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` *: (\d+)$`).FindStringSubmatch(ctl.Run("broker", group))
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
+}
+
+// TestStampede kills 200 random connections, sessions, topic shards and retained
+// stores under load; TEST_STAMPEDE=30m goes on for so long.
+func TestStampede(t *testing.T) {
+	kills, until := 200, time.Time{}
+	if d := duration(t, os.Getenv("TEST_STAMPEDE")); d > 0 {
+		kills, until = 0, time.Now().Add(d)
+	}
+	b := testkit.Start(t)
+	ctl := b.Control(t)
+	w := newWatcher(t, b)
+	spared := append(children(ctl, "connections"), children(ctl, "sessions")...)
+	if len(spared) != 2 {
+		t.Fatalf("the watcher is %v", spared)
+	}
+	l := startLoad(t, b.Network, 60)
+	defer l.end()
+
+	kinds := map[string]func() []string{
+		"connections": func() []string { return children(ctl, "connections") },
+		"sessions":    func() []string { return children(ctl, "sessions") },
+		"topics":      func() []string { return numbered("topics", b.Config.MQTT.TopicShards) },
+		"retained":    func() []string { return numbered("retained", b.Config.MQTT.TopicShards) },
+	}
+	names := slices.Sorted(maps.Keys(kinds))
+	killed := map[string]int{}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := 0; n < kills || time.Now().Before(until); {
+		kind := names[n%len(names)]
+		ids := slices.DeleteFunc(kinds[kind](), func(id string) bool { return slices.Contains(spared, id) })
+		if len(ids) == 0 {
+			continue // all of them are on their way back
+		}
+		if _, code := ctl.Try("actors", "kill", ids[rnd.IntN(len(ids))]); code == 0 {
+			killed[kind]++
+			n++
+		}
+		w.check() // meanwhile a PUBLISH still matches, and what is retained is still there
+	}
+	t.Logf("killed %v; %d messages published, %d received, %d comebacks of which %d to a session",
+		killed, l.published.Load(), l.received.Load(), l.comebacks.Load(), l.resumed.Load())
+
+	testkit.Eventually(t, "everybody is back", func() bool { return counter(ctl, "stats", "clients/count") == l.size+1 })
+	before := l.received.Load()
+	testkit.Eventually(t, "the load goes on", func() bool { return l.received.Load() > before+int64(l.size) })
+	if l.comebacks.Load() < int64(killed["connections"]) || l.resumed.Load() == 0 {
+		t.Errorf("%d comebacks, %d resumed", l.comebacks.Load(), l.resumed.Load())
+	}
+	for _, kind := range []string{"topics", "retained"} {
+		if n := restarts(ctl, kind); n != killed[kind] {
+			t.Errorf("%d restarts of %s, %d kills", n, kind, killed[kind])
+		}
+	}
+	l.end()
+	l.forget(b)
+	testkit.Eventually(t, "no route is left behind", func() bool {
+		return ctl.Run("topics", "list") == "watch/+\n"
+	})
+	w.check()
+}
+
+// forget ends the sessions of the load.
+func (l *load) forget(b *testkit.Broker) {
+	for i := range l.size {
+		c := b.DialMemory(l.t)
+		c.Connect(testkit.Hello(clientID(i)))
+		c.Disconnect()
+	}
+}
+
+func numbered(parent string, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s/%d", parent, i)
+	}
+	return ids
+}
+
+// restarts sums those of the children of an actor.
+func restarts(ctl *testkit.Control, parent string) (sum int) {
+	for line := range strings.Lines(ctl.Run("actors", "tree", parent)) {
+		_, n, _ := strings.Cut(strings.TrimSpace(line), "restarts=")
+		k, _ := strconv.Atoi(n)
+		sum += k
+	}
+	return sum
+}
+
+// watcher is a client that nobody kills: what it sees must be whole.
+type watcher struct {
+	*testkit.Client
+	n int
+}
+
+func newWatcher(t *testing.T, b *testkit.Broker) *watcher {
+	c := b.Dial(t)
+	c.Connect(testkit.Hello("watcher"))
+	for i := range 16 { // in several shards
+		c.Retain(fmt.Sprintf("kept/%d", i), fmt.Sprint(i))
+	}
+	c.Subscribe(0, "watch/+")
+	c.Ping()
+	return &watcher{c, 0}
+}
+
+func (w *watcher) check() {
+	w.n++
+	name, payload := fmt.Sprintf("watch/%d", w.n), fmt.Sprint(w.n)
+	w.Publish(name, payload, 0, 0)
+	w.ExpectPublish(name, payload)
+	i := w.n % 16
+	filter := fmt.Sprintf("kept/%d", i)
+	w.Subscribe(0, filter)
+	w.ExpectPublish(filter, fmt.Sprint(i))
+	w.Unsubscribe(filter)
+}

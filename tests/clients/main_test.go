@@ -1,0 +1,10 @@
+package clients
+
+import (
+	"os"
+	"testing"
+
+	"emqttd/tests/testkit"
+)
+
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }

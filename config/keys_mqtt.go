@@ -124,7 +124,7 @@ func mqueueKeys() []Key {
 			Doc: "Messages a session keeps for a client that is away or slow; beyond it the oldest is dropped. 0 leaves it to mqtt.mqueue.max_bytes.",
 		},
 		Key{
-			Name: "mqtt.mqueue.max_bytes", Kind: Bytesize, Default: "1MB",
+			Name: "mqtt.mqueue.max_bytes", Kind: Bytesize, Default: "16MB",
 			Doc: "The same in bytes, each message counted with its overhead; at least 1KB. The memory of a node must hold this for each slow or absent client.",
 		},
 		Key{

@@ -338,7 +338,7 @@ func TestHomeIsTheFolderThatHoldsEtc(t *testing.T) {
 func TestInfinityIsNoLimit(t *testing.T) {
 	cfg := load(t, "mqtt.queue.max_length = infinity\nmqtt.mqueue.type = priority\nmqtt.mqueue.priority = a=1,b=2\n")
 	want := MQueue{
-		Priority: true, Priorities: map[string]int{"a": 1, "b": 2}, MaxBytes: 1 << 20,
+		Priority: true, Priorities: map[string]int{"a": 1, "b": 2}, MaxBytes: 16 << 20,
 		LowWatermark: 0.2, HighWatermark: 0.6, StoreQoS0: true,
 	}
 	if !reflect.DeepEqual(cfg.MQTT.MQueue, want) {

@@ -113,6 +113,23 @@ type MQTT struct {
 	// long any packet may stay incomplete.
 	IdleTimeout time.Duration `conf:"client.idle_timeout" validate:"min=100ms"`
 
+	// ServerKeepalive is the longest Keep Alive of a client of MQTT 5; one that
+	// asks for more, or for none, is told to use this. 0 leaves it to clients.
+	// [MQTT-3.2.2-21]
+	ServerKeepalive time.Duration `conf:"server_keepalive" validate:"omitempty,min=1s,max=65535s"`
+	// MaxTopicAlias is the highest topic alias, each way.
+	MaxTopicAlias int `conf:"max_topic_alias" validate:"min=0,max=65535"`
+	// MaxQoSAllowed, RetainAvailable, WildcardSubscription, SharedSubscription
+	// and SubscriptionIdentifier switch features off.
+	MaxQoSAllowed          int  `conf:"max_qos_allowed" validate:"min=0,max=2"`
+	RetainAvailable        bool `conf:"retain_available"`
+	WildcardSubscription   bool `conf:"wildcard_subscription"`
+	SharedSubscription     bool `conf:"shared_subscription"`
+	SubscriptionIdentifier bool `conf:"subscription_identifier"`
+	// CheckPayloadFormat refuses a payload that is not UTF-8 where the Payload
+	// Format Indicator says that it is.
+	CheckPayloadFormat bool `conf:"check_payload_format"`
+
 	Session Session `conf:"session"`
 	MQueue  MQueue  `conf:"mqueue"`
 

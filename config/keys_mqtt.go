@@ -50,6 +50,7 @@ func protocolKeys() []Key {
 				Doc: "How long a new connection may take to send CONNECT, and any packet to be complete. Less frees sockets sooner " +
 					"from those who only open them; slow networks need more.",
 			}),
+		supported(s, version5Keys()...),
 		notYet(s, "limit of a client's publish rate",
 			Key{Name: "mqtt.client.max_publish_rate", Kind: Int, Default: "0", Harmless: []string{"0"}, Doc: "Messages per second; 0 is no limit."}),
 		ignored(s, always,
@@ -59,6 +60,45 @@ func protocolKeys() []Key {
 		ignored(s, "the garbage collector of Go needs no such help",
 			Key{Name: "mqtt.conn.force_gc_count", Kind: Int, Default: "100", Doc: "Packets between collections of a connection's garbage."}),
 	)
+}
+
+// version5Keys are what a client of MQTT 5 is told in CONNACK. Clients of 3.x
+// are held to the same, but cannot be told.
+func version5Keys() []Key {
+	return []Key{
+		{
+			Name: "mqtt.server_keepalive", Kind: Duration, Default: "0",
+			Doc: "The longest keep alive. A client of MQTT 5 that asks for more, or for none, is told to use this; 0 leaves it to the client.",
+		},
+		{
+			Name: "mqtt.max_topic_alias", Kind: Int, Default: "32",
+			Doc: "Topic aliases of a connection, for each direction, 0 to 65535. More save bytes where clients publish many topics, and cost memory for each.",
+		},
+		{
+			Name: "mqtt.max_qos_allowed", Kind: Int, Default: "2",
+			Doc: "The highest quality of service a client may publish with, and that a subscription is granted: 0, 1 or 2.",
+		},
+		{
+			Name: "mqtt.retain_available", Kind: Bool, Default: "true",
+			Doc: "Keep retained messages. If false, a client of MQTT 5 that publishes one is disconnected, and of one of 3.x it is delivered only.",
+		},
+		{
+			Name: "mqtt.wildcard_subscription", Kind: Bool, Default: "true",
+			Doc: "Allow + and # in subscriptions.",
+		},
+		{
+			Name: "mqtt.shared_subscription", Kind: Bool, Default: "true",
+			Doc: "Allow $share/<group>/ and $queue/.",
+		},
+		{
+			Name: "mqtt.subscription_identifier", Kind: Bool, Default: "true",
+			Doc: "Allow subscription identifiers.",
+		},
+		{
+			Name: "mqtt.check_payload_format", Kind: Bool, Default: "false",
+			Doc: "Refuse a payload that is not UTF-8 although its payload format indicator says so. It costs a look at every byte.",
+		},
+	}
 }
 
 func sessionKeys() []Key {

@@ -22,20 +22,42 @@ func (s *State) Attach(out *Out, quota int, now int64) {
 		return
 	}
 	for i := range s.window.n {
-		if f := s.window.at(i); f.phase != acked {
-			s.resend(out, f, now)
+		if f := s.window.at(i); f.phase != acked && f.sent != 0 {
+			f.sent = 0
+			s.window.unsent++
 		}
 	}
 	s.Fill(out, now)
 }
 
-func (s *State) resend(out *Out, f *flight, now int64) {
+// resume sends again, in their order, what was in flight when the last
+// connection ended, as far as the client's Receive Maximum allows.
+// [MQTT-4.4.0-1] [MQTT-4.6.0-1] [MQTT-3.3.4-9]
+func (s *State) resume(out *Out, now int64) {
+	w := &s.window
+	for i := 0; i < w.n && w.unsent > 0 && out.open(); i++ {
+		f := w.at(i)
+		if f.phase == acked || f.sent != 0 {
+			continue
+		}
+		if f.phase != awaitPubcomp && w.live-w.unsent >= int(s.quota) {
+			break
+		}
+		w.unsent--
+		if !s.resend(out, f, now) {
+			w.clear(f) // this client takes no packet of that size
+		}
+	}
+	w.trim()
+}
+
+func (s *State) resend(out *Out, f *flight, now int64) bool {
 	f.sent = now
 	if f.phase == awaitPubcomp {
 		out.pubrel(f.id)
-		return
+		return true
 	}
-	out.send(&f.item, f.id, true, now)
+	return out.send(&f.item, f.id, true, now)
 }
 
 // Detach says that the client is away. What a SUBSCRIBE still had to replay
@@ -102,7 +124,7 @@ func (s *State) Retry(out *Out, now int64) {
 	interval := s.limits.RetryInterval.Milliseconds()
 	for i := range s.window.n {
 		f := s.window.at(i)
-		if f.phase != acked && now-f.sent >= interval && out.open() {
+		if f.phase != acked && f.sent != 0 && now-f.sent >= interval && out.open() {
 			s.resend(out, f, now)
 		}
 	}
@@ -114,7 +136,10 @@ func (s *State) NextRetry(now int64) int64 {
 	if !s.online || !s.retry || interval <= 0 || s.traffic == nil || s.window.live == 0 {
 		return 0
 	}
-	oldest, _ := s.window.oldest()
+	oldest, ok := s.window.oldest()
+	if !ok {
+		return 0
+	}
 	return max(oldest+interval, now+1)
 }
 

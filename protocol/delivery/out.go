@@ -37,6 +37,8 @@ type Out struct {
 	Version mqtt.Version
 	// MaxPacket is the largest Control Packet the client takes, 0 for any.
 	MaxPacket int
+	// Aliases are the connection's; nil for none.
+	Aliases *Aliases
 	// Room is how many bytes the connection still takes, as it said last;
 	// what Packets holds counts against it.
 	Room int
@@ -87,14 +89,21 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 		Topic: it.msg.Topic, Payload: it.msg.Payload,
 		QoS: it.qos, Retain: it.retain, Dup: dup, PacketID: id,
 	}
+	known := false
 	if o.Version == mqtt.V5 {
 		o.properties(it, now)
+		if p.TopicAlias, known = o.Aliases.use(it.msg.Topic); known {
+			p.Topic = ""
+		}
 	}
 	if o.MaxPacket > 0 && p.Size(o.Version) > o.MaxPacket {
-		o.drop(PacketTooBig)
+		o.drop(PacketTooBig) // [MQTT-3.1.2-25]
 		return false
 	}
 	o.Packets = mqtt.AppendPublish(o.Packets, o.Version, p)
+	if p.TopicAlias != 0 && !known {
+		o.Aliases.learned(it.msg.Topic, p.TopicAlias)
+	}
 	if !it.msg.Sys {
 		o.Sent[it.qos]++
 	}

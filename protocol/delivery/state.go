@@ -145,7 +145,9 @@ func (s *State) deliverQoS0(out *Out, it *item, now int64) {
 	s.enqueue(out, *it)
 }
 
-func (s *State) roomy() bool { return s.window.live < int(s.quota) }
+// roomy tells whether one more may be in flight; what has to be sent again goes
+// first.
+func (s *State) roomy() bool { return s.window.live < int(s.quota) && s.window.unsent == 0 }
 
 // launch sends a message of QoS 1 or 2 and enters it into the window.
 func (s *State) launch(out *Out, it item, now int64) {
@@ -210,6 +212,9 @@ func (s *State) Replay(out *Out, ms []*protocol.Message, g Grant, now int64) {
 func (s *State) Fill(out *Out, now int64) {
 	if !s.online || s.traffic == nil {
 		return
+	}
+	if s.window.unsent > 0 {
+		s.resume(out, now)
 	}
 	for it := s.queue.first(); it != nil && out.open(); it = s.queue.first() {
 		if it.qos > protocol.AtMostOnce && !s.roomy() {

@@ -16,7 +16,7 @@ const (
 // msg is nil from PUBREC on. [MQTT-4.3.3-8]
 type flight struct {
 	item
-	sent  int64 // last time, Unix milliseconds
+	sent  int64 // last time, Unix milliseconds; 0: not yet on this connection
 	id    protocol.PacketID
 	phase phase
 }
@@ -32,6 +32,7 @@ type window struct {
 	ring    []flight // capacity is a power of two
 	head, n int      // n counts gaps too
 	live    int
+	unsent  int // of those: not yet sent on this connection
 	last    protocol.PacketID // the identifier handed out last
 	jumbled bool
 }
@@ -131,10 +132,23 @@ func (w *window) find(id protocol.PacketID) *flight {
 	return nil
 }
 
-// remove makes a flight a gap, and takes gaps off the front.
+// remove takes a flight out of the window.
 func (w *window) remove(f *flight) {
+	w.clear(f)
+	w.trim()
+}
+
+// clear makes a flight a gap, which keeps its place.
+func (w *window) clear(f *flight) {
+	if f.sent == 0 {
+		w.unsent--
+	}
 	*f = flight{id: f.id}
 	w.live--
+}
+
+// trim takes gaps off the front, and gives memory back.
+func (w *window) trim() {
 	for w.n > 0 && w.at(0).phase == acked {
 		w.head = (w.head + 1) & (len(w.ring) - 1)
 		w.n--
@@ -150,7 +164,7 @@ func (w *window) remove(f *flight) {
 // oldest is the time at which the flight that was sent longest ago was sent.
 func (w *window) oldest() (sent int64, ok bool) {
 	for i := range w.n {
-		if f := w.at(i); f.phase != acked && (!ok || f.sent < sent) {
+		if f := w.at(i); f.phase != acked && f.sent != 0 && (!ok || f.sent < sent) {
 			sent, ok = f.sent, true
 		}
 	}

@@ -24,7 +24,7 @@ func TestRunningTreeIsTheOneInTheBook(t *testing.T) {
 			c.Listeners[i].Address = "127.0.0.1:0"
 		}
 	})
-	got := strings.TrimRight(b.Control(t).Run("actors", "tree", "--shape"), "\n")
+	got := strings.TrimRight(b.Shape(t), "\n")
 	if want := drawing(t); got != want {
 		t.Errorf("the running tree:\n%s\n\ndocs/ARCHITECTURE.md draws:\n%s", got, want)
 	}

@@ -2,12 +2,11 @@ package scenario
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"emqttd/actors/system/metrics"
 	"emqttd/config"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
@@ -20,18 +19,6 @@ type badInput struct {
 	bytes  string // what it sends: \x escapes
 	reason string // under which the closed connection is counted
 	answer *mqtt.Connack
-}
-
-// closed reads how many connections of the listener under test ended for a reason.
-func closed(ctl *testkit.Control, reason string) int {
-	_, rest, _ := strings.Cut(ctl.Run("listeners"), "listener on mqtt:tcp:127")
-	counts, _, _ := strings.Cut(rest, "]")
-	m := regexp.MustCompile(`\{` + regexp.QuoteMeta(reason) + `,(\d+)\}`).FindStringSubmatch(counts)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1])
-	return n
 }
 
 // bystander is a client that must not notice anything.
@@ -62,7 +49,7 @@ const mqtt4 = "\x00\x04MQTT\x04"
 
 func TestConnectionThatBeginsBadlyIsAnsweredAndClosed(t *testing.T) {
 	b := testkit.Start(t)
-	ctl, calm := b.Control(t), newBystander(t, b)
+	calm := newBystander(t, b)
 	code := func(c protocol.ReasonCode) *mqtt.Connack { return &mqtt.Connack{Code: c} }
 	for _, tc := range []badInput{
 		{"MQTT-3.1.0-1 first packet is PINGREQ", "\xc0\x00", "first_packet_not_connect", nil},
@@ -84,7 +71,7 @@ func TestConnectionThatBeginsBadlyIsAnsweredAndClosed(t *testing.T) {
 		{"a TLS client", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "reserved_flags", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			before := closed(ctl, tc.reason)
+			before := b.Ended(tc.reason)
 			c := b.Dial(t)
 			c.SendBytes([]byte(tc.bytes))
 			if tc.answer != nil {
@@ -94,7 +81,7 @@ func TestConnectionThatBeginsBadlyIsAnsweredAndClosed(t *testing.T) {
 			}
 			c.ExpectClosed()
 			c.Close() // else the broker waits a while for what may still come
-			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return closed(ctl, tc.reason) == before+1 })
+			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return b.Ended(tc.reason) == before+1 })
 			calm.check()
 		})
 	}
@@ -164,20 +151,20 @@ var violations311 = []badInput{
 
 func TestViolationClosesThatConnectionAndNoOther(t *testing.T) {
 	b := testkit.Start(t)
-	ctl, calm := b.Control(t), newBystander(t, b)
+	calm := newBystander(t, b)
 	all := violations311
 	for _, v := range violations {
 		all = append(all, v.badInput)
 	}
 	for _, tc := range all {
 		t.Run(tc.name, func(t *testing.T) {
-			before := closed(ctl, tc.reason)
+			before := b.Ended(tc.reason)
 			c := b.Dial(t)
 			c.Connect(testkit.Hello("offender"))
 			c.SendBytes([]byte(tc.bytes))
 			c.ExpectClosed()
 			c.Close() // else the broker waits a while for what may still come
-			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return closed(ctl, tc.reason) == before+1 })
+			testkit.Eventually(t, "counted as "+tc.reason, func() bool { return b.Ended(tc.reason) == before+1 })
 			calm.check()
 		})
 	}
@@ -206,7 +193,7 @@ func TestViolationOfMQTT5IsAnsweredWithItsReason(t *testing.T) {
 // packets are on their way, so they are answered and counted.
 func TestAcknowledgementOfNothingIsNoViolation(t *testing.T) {
 	b := testkit.Start(t)
-	ctl, c := b.Control(t), b.Dial(t)
+	c := b.Dial(t)
 	c.Connect(testkit.Hello("late"))
 	c.Send(&mqtt.Ack{Type: mqtt.PUBACK, ID: 7}, &mqtt.Ack{Type: mqtt.PUBREC, ID: 8}, &mqtt.Ack{Type: mqtt.PUBCOMP, ID: 9})
 	c.Send(&mqtt.Ack{Type: mqtt.PUBREL, ID: 10})
@@ -220,17 +207,18 @@ func TestAcknowledgementOfNothingIsNoViolation(t *testing.T) {
 		}
 	}
 	c.Ping()
-	metrics := ctl.Run("broker", "metrics")
-	for _, name := range []string{"puback", "pubrec", "pubrel", "pubcomp"} {
-		if !regexp.MustCompile(`(?m)^packets/` + name + `/missed *: 1$`).MatchString(metrics) {
-			t.Errorf("packets/%s/missed is not 1", name)
+	for _, m := range []metrics.Metric{
+		metrics.PacketsPubackMissed, metrics.PacketsPubrecMissed, metrics.PacketsPubrelMissed, metrics.PacketsPubcompMissed,
+	} {
+		if n := b.Metrics().Get(m); n != 1 {
+			t.Errorf("%s is %d", m, n)
 		}
 	}
 }
 
 func TestSlowLorisIsClosedWhenItsTimeIsOver(t *testing.T) {
 	b := testkit.Start(t, func(c *config.Config) { c.MQTT.IdleTimeout = 200 * time.Millisecond })
-	ctl, calm := b.Control(t), newBystander(t, b)
+	calm := newBystander(t, b)
 	for name, begin := range map[string]func(c *testkit.Client){
 		"sends nothing":                  func(*testkit.Client) {},
 		"sends the beginning of CONNECT": func(c *testkit.Client) { c.SendBytes([]byte("\x10\x0d\x00\x04MQ")) },
@@ -240,12 +228,12 @@ func TestSlowLorisIsClosedWhenItsTimeIsOver(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := closed(ctl, "idle_timeout")
+			before := b.Ended("idle_timeout")
 			c := b.Dial(t)
 			begin(c)
 			c.ExpectClosed()
 			c.Close() // else the broker waits a while for what may still come
-			testkit.Eventually(t, "counted", func() bool { return closed(ctl, "idle_timeout") == before+1 })
+			testkit.Eventually(t, "counted", func() bool { return b.Ended("idle_timeout") == before+1 })
 			calm.check()
 		})
 	}
@@ -275,10 +263,10 @@ func TestSlowLorisThatDripsIsClosedToo(t *testing.T) {
 
 func TestClientThatIsSilentBeyondItsKeepAliveIsClosed(t *testing.T) {
 	b := testkit.Start(t)
-	ctl, c := b.Control(t), b.Dial(t)
+	c := b.Dial(t)
 	hello := testkit.Hello("silent")
 	hello.KeepAlive = 1 // [MQTT-3.1.2-24]
 	c.Connect(hello)
 	c.ExpectClosed()
-	testkit.Eventually(t, "counted", func() bool { return closed(ctl, "keepalive_timeout") == 1 })
+	testkit.Eventually(t, "counted", func() bool { return b.Ended("keepalive_timeout") == 1 })
 }

@@ -3,10 +3,10 @@ package scenario
 import (
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 
+	"emqttd/actors/system/metrics"
 	"emqttd/tests/testkit"
 )
 
@@ -40,7 +40,7 @@ func TestTenThousandConnectionsInMemoryExchangeMessages(t *testing.T) {
 		clients[i].Connect(testkit.Hello(fmt.Sprintf("many-%d", i)))
 		clients[i].Subscribe(1, fmt.Sprintf("one/%d", i), "all")
 	})
-	if got := counter(b.Control(t), "stats", "clients/count"); got != n {
+	if got := b.Metrics().Level(metrics.Clients); got != n {
 		t.Errorf("%d clients", got)
 	}
 	inParallel(n, func(i int) { clients[i].Publish(fmt.Sprintf("one/%d", (i+1)%n), "yours", 0, 0) })
@@ -48,9 +48,8 @@ func TestTenThousandConnectionsInMemoryExchangeMessages(t *testing.T) {
 	clients[0].Publish("all", "everybody's", 0, 0)
 	inParallel(n, func(i int) { clients[i].ExpectPublish("all", "everybody's") })
 	inParallel(n, func(i int) { clients[i].Disconnect() })
-	ctl := b.Control(t)
 	testkit.Eventually(t, "nobody is left", func() bool {
-		return counter(ctl, "stats", "sessions/count") == 0 && ctl.Run("topics", "list") == ""
+		return b.Metrics().Level(metrics.Sessions) == 0 && b.Metrics().Level(metrics.Routes) == 0
 	})
 }
 
@@ -60,8 +59,7 @@ func TestTwoThousandClientsOfAnotherProcess(t *testing.T) {
 	b := testkit.Start(t)
 	p := testkit.LaunchEnv(t, []string{swarmAddr + "=" + b.Addr(testkit.TCP)}, os.Args[0])
 	p.Await("subscribed")
-	ctl := b.Control(t)
-	if got := counter(ctl, "stats", "clients/count"); got != swarmSize {
+	if got := b.Metrics().Level(metrics.Clients); got != swarmSize {
 		t.Errorf("%d clients", got)
 	}
 	c := b.Dial(t)
@@ -71,8 +69,8 @@ func TestTwoThousandClientsOfAnotherProcess(t *testing.T) {
 	if code := p.Wait(); code != 0 {
 		t.Errorf("the clients ended with %d", code)
 	}
-	testkit.Eventually(t, "everybody is gone", func() bool { return counter(ctl, "stats", "clients/count") == 1 })
-	if got := ctl.Run("listeners"); strings.Contains(got, "error") {
-		t.Errorf("%s", got)
+	testkit.Eventually(t, "everybody is gone", func() bool { return b.Metrics().Level(metrics.Clients) == 1 })
+	if n := b.Ended("normal"); n != swarmSize {
+		t.Errorf("%d connections ended in order: %v", n, b.Metrics().Closes())
 	}
 }

@@ -5,30 +5,23 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"emqttd/actors/kernel"
+	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 	"emqttd/tests/testkit"
 )
 
 // children are the ids of the actors two levels below a parent: the children
 // of its shards.
-func children(ctl *testkit.Control, parent string) []string {
-	var ids []string
-	shard := ""
-	for line := range strings.Lines(ctl.Run("actors", "tree", parent, "--all")) {
-		name := strings.Fields(strings.TrimLeft(line, "│├└─ "))[0]
-		switch depth := strings.IndexAny(line, name[:1]); {
-		case strings.HasPrefix(line, parent):
-		case !strings.HasPrefix(line, "│  ") && !strings.HasPrefix(line, "   "):
-			shard = name
-		case depth > 0:
-			ids = append(ids, parent+"/"+shard+"/"+name)
+func children(t *testing.T, b *testkit.Broker, parent string) (ids []string) {
+	t.Helper()
+	for _, shard := range b.Tree(t, parent).Children {
+		for _, child := range shard.Children {
+			ids = append(ids, child.ID)
 		}
 	}
 	return ids
@@ -36,12 +29,11 @@ func children(ctl *testkit.Control, parent string) []string {
 
 func TestKilledConnectionLeavesItsSession(t *testing.T) {
 	b := testkit.Start(t)
-	ctl := b.Control(t)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
 	c.Subscribe(1, "ash/#")
 
-	kill(t, ctl, children(ctl, "connections"))
+	kill(t, b, children(t, b, "node/connections"))
 	c.ExpectClosed()
 
 	other := b.Dial(t)
@@ -54,31 +46,32 @@ func TestKilledConnectionLeavesItsSession(t *testing.T) {
 		t.Error("the session is gone")
 	}
 	back.ExpectPublish("ash/1", "kept")
-	if n := closed(ctl, "killed"); n != 1 {
+	if n := b.Ended("killed"); n != 1 {
 		t.Errorf("%d connections counted as killed", n)
 	}
 }
 
 // kill kills the one actor that there is.
-func kill(t *testing.T, ctl *testkit.Control, ids []string) {
+func kill(t *testing.T, b *testkit.Broker, ids []string) {
 	t.Helper()
 	if len(ids) != 1 {
 		t.Fatalf("want one actor, there are %v", ids)
 	}
-	ctl.Run("actors", "kill", ids[0])
+	if !b.Kill(ids[0]) {
+		t.Fatalf("%s is gone", ids[0])
+	}
 }
 
 func TestKilledSessionEndsAndItsClientMayComeBack(t *testing.T) {
 	b := testkit.Start(t)
-	ctl := b.Control(t)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
 	c.Subscribe(1, "ash/#")
 
-	kill(t, ctl, children(ctl, "sessions"))
+	kill(t, b, children(t, b, "node/sessions"))
 	c.ExpectClosed()
-	testkit.Eventually(t, "its routes go", func() bool { return ctl.Run("topics", "list") == "" })
-	testkit.Eventually(t, "it is counted", func() bool { return closed(ctl, "session_down") == 1 })
+	testkit.Eventually(t, "its routes go", func() bool { return b.Metrics().Level(metrics.Routes) == 0 })
+	testkit.Eventually(t, "it is counted", func() bool { return b.Ended("session_down") == 1 })
 
 	back := b.Dial(t)
 	if ack := back.Connect(testkit.Persistent("phoenix")); ack.SessionPresent {
@@ -91,7 +84,6 @@ func TestKilledSessionEndsAndItsClientMayComeBack(t *testing.T) {
 
 func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
 	b := testkit.Start(t)
-	ctl := b.Control(t)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
 	c.Subscribe(1, "ash/#")
@@ -105,24 +97,17 @@ func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
 	}
 	other.Disconnect()
 	testkit.Eventually(t, "the messages are in the queue", func() bool {
-		return strings.Contains(ctl.Run("sessions", "show", "phoenix"), fmt.Sprintf("mqueue_len=%d,", waiting))
+		type session struct {
+			Queue int `json:"mqueue_len"`
+		}
+		found := testkit.Get[session](t, b, "sessions/phoenix")
+		return len(found) == 1 && found[0].Queue == waiting
 	})
-	testkit.Eventually(t, "the other session ends", func() bool { return len(children(ctl, "sessions")) == 1 })
-	kill(t, ctl, children(ctl, "sessions"))
+	testkit.Eventually(t, "the other session ends", func() bool { return len(children(t, b, "node/sessions")) == 1 })
+	kill(t, b, children(t, b, "node/sessions"))
 	testkit.Eventually(t, "dropped(session_crash) is counted", func() bool {
-		return counter(ctl, "metrics", "messages/dropped/session_crash") == waiting
+		return testkit.Value(b.Metrics().Drops(), "session_crash") == waiting
 	})
-}
-
-// counter reads one line of `emqttd_ctl broker stats` or `broker metrics`; 0 if
-// it has none.
-func counter(ctl *testkit.Control, group, name string) int {
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` *: (\d+)$`).FindStringSubmatch(ctl.Run("broker", group))
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1])
-	return n
 }
 
 // TestStampede kills 200 random connections, sessions, topic shards and retained
@@ -133,9 +118,8 @@ func TestStampede(t *testing.T) {
 		kills, until = 0, time.Now().Add(d)
 	}
 	b := testkit.Start(t)
-	ctl := b.Control(t)
 	w := newWatcher(t, b)
-	spared := append(children(ctl, "connections"), children(ctl, "sessions")...)
+	spared := append(children(t, b, "node/connections"), children(t, b, "node/sessions")...)
 	if len(spared) != 2 {
 		t.Fatalf("the watcher is %v", spared)
 	}
@@ -143,10 +127,10 @@ func TestStampede(t *testing.T) {
 	defer l.end()
 
 	kinds := map[string]func() []string{
-		"connections": func() []string { return children(ctl, "connections") },
-		"sessions":    func() []string { return children(ctl, "sessions") },
-		"topics":      func() []string { return numbered("topics", b.Config.MQTT.TopicShards) },
-		"retained":    func() []string { return numbered("retained", b.Config.MQTT.TopicShards) },
+		"connections": func() []string { return children(t, b, "node/connections") },
+		"sessions":    func() []string { return children(t, b, "node/sessions") },
+		"topics":      func() []string { return numbered("node/topics", b.Config.MQTT.TopicShards) },
+		"retained":    func() []string { return numbered("node/retained", b.Config.MQTT.TopicShards) },
 	}
 	names := slices.Sorted(maps.Keys(kinds))
 	killed := map[string]int{}
@@ -157,7 +141,7 @@ func TestStampede(t *testing.T) {
 		if len(ids) == 0 {
 			continue // all of them are on their way back
 		}
-		if _, code := ctl.Try("actors", "kill", ids[rnd.IntN(len(ids))]); code == 0 {
+		if b.Kill(ids[rnd.IntN(len(ids))]) {
 			killed[kind]++
 			n++
 		}
@@ -166,21 +150,21 @@ func TestStampede(t *testing.T) {
 	t.Logf("killed %v; %d messages published, %d received, %d comebacks of which %d to a session",
 		killed, l.published.Load(), l.received.Load(), l.comebacks.Load(), l.resumed.Load())
 
-	testkit.Eventually(t, "everybody is back", func() bool { return counter(ctl, "stats", "clients/count") == l.size+1 })
+	testkit.Eventually(t, "everybody is back", func() bool { return b.Metrics().Level(metrics.Clients) == int64(l.size+1) })
 	before := l.received.Load()
 	testkit.Eventually(t, "the load goes on", func() bool { return l.received.Load() > before+int64(l.size) })
 	if l.comebacks.Load() < int64(killed["connections"]) || l.resumed.Load() == 0 {
 		t.Errorf("%d comebacks, %d resumed", l.comebacks.Load(), l.resumed.Load())
 	}
 	for _, kind := range []string{"topics", "retained"} {
-		if n := restarts(ctl, kind); n != killed[kind] {
+		if n := restarts(b.Tree(t, "node/"+kind)); n != killed[kind] {
 			t.Errorf("%d restarts of %s, %d kills", n, kind, killed[kind])
 		}
 	}
 	l.end()
 	l.forget(b)
-	testkit.Eventually(t, "no route is left behind", func() bool {
-		return ctl.Run("topics", "list") == "watch/+\n"
+	testkit.Eventually(t, "no route is left behind but the watcher's", func() bool {
+		return b.Metrics().Level(metrics.Routes) == 1 && b.Metrics().Level(metrics.Sessions) == 1
 	})
 	w.check()
 }
@@ -203,11 +187,9 @@ func numbered(parent string, n int) []string {
 }
 
 // restarts sums those of the children of an actor.
-func restarts(ctl *testkit.Control, parent string) (sum int) {
-	for line := range strings.Lines(ctl.Run("actors", "tree", parent)) {
-		_, n, _ := strings.Cut(strings.TrimSpace(line), "restarts=")
-		k, _ := strconv.Atoi(n)
-		sum += k
+func restarts(parent kernel.Node) (sum int) {
+	for _, child := range parent.Children {
+		sum += child.Restarts
 	}
 	return sum
 }

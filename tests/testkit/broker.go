@@ -1,14 +1,12 @@
 package testkit
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"testing"
 	"time"
 
-	"emqttd/actors/admin"
 	"emqttd/actors/node"
 	"emqttd/config"
 )
@@ -103,43 +101,4 @@ func (b *Broker) DialMemory(t testing.TB) *Client {
 		t.Fatal(err)
 	}
 	return NewClient(t, conn)
-}
-
-// Control is the operator's command line of one broker: it speaks to the admin
-// actor as emqttd_ctl does.
-type Control struct {
-	t      testing.TB
-	client *admin.Client
-}
-
-// Control opens the operator's command line.
-func (b *Broker) Control(t testing.TB) *Control {
-	t.Helper()
-	c, err := admin.Dial(b.DistAddr(), b.Config.Node.Cookie, nil)
-	if err != nil {
-		t.Fatalf("admin: %v", err)
-	}
-	t.Cleanup(c.Close)
-	return &Control{t, c}
-}
-
-// Run runs a command and returns what it prints.
-func (c *Control) Run(args ...string) string {
-	c.t.Helper()
-	out, code := c.Try(args...)
-	if code != 0 {
-		c.t.Fatalf("emqttd_ctl %v: exit %d\n%s", args, code, out)
-	}
-	return out
-}
-
-// Try is Run for commands that may be refused.
-func (c *Control) Try(args ...string) (out string, code int) {
-	c.t.Helper()
-	var b bytes.Buffer
-	code, err := c.client.Run(&b, args...)
-	if err != nil {
-		c.t.Fatalf("emqttd_ctl %v: %v", args, err)
-	}
-	return b.String(), code
 }

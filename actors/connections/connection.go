@@ -22,6 +22,9 @@ type readerDone struct {
 	reason string
 	code   protocol.ReasonCode // for a DISCONNECT of MQTT 5; 0 for none
 	normal bool                // the client sent DISCONNECT
+	// detach is what it says of the session, if it was a DISCONNECT of MQTT 5.
+	expiry    int64
+	hasExpiry bool
 }
 
 // writeFailed tells the connection that its outbox cannot write any more.
@@ -58,7 +61,7 @@ type connection struct {
 	gen      uint64
 	reason   string // why it closes
 	phase    phase
-	normal   bool
+	detach   sessions.Detach // what the session is told at the end
 	retried  bool
 }
 
@@ -94,10 +97,14 @@ func (c *connection) Receive(ctx actor.Context) {
 			c.close(ctx, "session_down", protocol.UnspecifiedError)
 		}
 	case *readerDone:
-		c.normal = m.normal
+		c.detach.Normal, c.detach.Expiry, c.detach.HasExpiry = m.normal, m.expiry, m.hasExpiry
 		c.close(ctx, m.reason, m.code)
 	case *writeFailed:
 		c.close(ctx, reasonOf(m.err), 0)
+	case *sessions.Violation:
+		if m.Generation == c.gen {
+			c.close(ctx, m.Reason, m.Code)
+		}
 	case *Kick:
 		c.close(ctx, "kick", protocol.AdministrativeAction)
 	case *kernel.Wake:
@@ -153,7 +160,7 @@ func (c *connection) attach() *sessions.Attach {
 	a := c.accepted
 	return &sessions.Attach{
 		Client: a.client, Conn: c.self, Outbox: &c.box, Generation: c.gen, Connack: a.connack,
-		Will: a.will, Quota: a.quota, MaxPacket: a.maxPacket, Expiry: a.expiry,
+		Will: a.will, Quota: a.quota, MaxPacket: a.maxPacket, Aliases: a.aliases, Expiry: a.expiry,
 	}
 }
 
@@ -173,7 +180,7 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	}
 	a := c.accepted
 	c.accepted = nil
-	c.reader.c, c.reader.session = c, m.Session
+	c.reader.c, c.reader.session, c.reader.ephemeral = c, m.Session, a.expiry == 0
 	c.reader.run(a.rest)
 	c.rt.Log.Debug("client connected", "client_id", c.client.ClientID, "peer", c.client.Peer,
 		"listener", c.listener.Name, "session_present", m.SessionPresent)
@@ -232,12 +239,24 @@ func (c *connection) close(ctx actor.Context, reason string, code protocol.Reaso
 		if reason != "closed" {
 			c.refuse()
 		}
-	} else if code != 0 && c.client.Version == mqtt.V5 {
-		p := mqtt.Disconnect{Code: code}
-		c.box.Send(p.Append(nil, mqtt.V5)) // [MQTT-4.13.1-1]
+	} else if code != 0 {
+		c.farewell(code)
 	}
 	c.phase, c.reason = closing, reason
 	ctx.Stop(c.self)
+}
+
+// farewell tells a client of MQTT 5 why its connection ends. [MQTT-4.13.1-1]
+func (c *connection) farewell(code protocol.ReasonCode) {
+	if c.client.Version != mqtt.V5 {
+		return
+	}
+	p := mqtt.Disconnect{Code: code}
+	if !c.client.NoProblemInfo {
+		p.Reason = code.String()
+	}
+	c.box.Send(p.Append(nil, mqtt.V5))
+	c.rt.Metrics.Inc(metrics.PacketsSent)
 }
 
 // refuse answers a client that could not be given its session.
@@ -258,12 +277,16 @@ func (c *connection) stop(ctx actor.Context) {
 		c.reason = "killed"
 		if c.phase != online {
 			c.abort(ctx, false)
+		} else if c.rt.ShuttingDown.Load() {
+			c.reason = "shutdown"
+			c.farewell(protocol.ServerShuttingDown)
 		}
 	}
 	_ = c.t.Close()
 	c.box.close()
 	if c.session != nil {
-		ctx.Send(c.session, &sessions.Detach{Generation: c.gen, Normal: c.normal})
+		c.detach.Generation = c.gen
+		ctx.Send(c.session, &c.detach)
 	}
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.reason)

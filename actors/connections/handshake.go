@@ -24,6 +24,7 @@ type accepted struct {
 	rest      []byte // what came behind CONNECT
 	quota     int
 	maxPacket int
+	aliases   int
 	expiry    int64 // seconds
 }
 
@@ -125,6 +126,9 @@ func (h *handshake) accept() (*accepted, error) {
 	cred := access.Credentials{
 		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...), Peer: ip,
 	}
+	if err := h.offered(); err != nil {
+		return nil, err
+	}
 	if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
 		return nil, err
 	}
@@ -141,6 +145,21 @@ func (h *handshake) accept() (*accepted, error) {
 	a.will = h.will(&a.client.Credentials)
 	h.terms(a, assigned)
 	return a, nil
+}
+
+// offered checks that the will asks for nothing that is switched off.
+func (h *handshake) offered() error {
+	p, f := &h.connect, &h.rt.Features
+	switch {
+	case !p.HasWill:
+		return nil
+	case p.Will.QoS > f.MaximumQoS: // [MQTT-3.2.2-12]
+		return &refusal{protocol.QoSNotSupported, "qos_not_supported"}
+	case p.Will.Retain && f.NoRetain && p.Version == mqtt.V5: // [MQTT-3.2.2-13]
+		return &refusal{protocol.RetainNotSupported, "retain_not_supported"}
+	default:
+		return nil
+	}
 }
 
 // clientID checks the client identifier or assigns one. [MQTT-3.1.3-5..9]
@@ -186,7 +205,14 @@ func (h *handshake) will(cred *access.Credentials) *sessions.Will {
 		h.rt.Log.Warn("will refused by the access list", "client_id", cred.ClientID, "topic", m.Topic)
 		return nil
 	}
-	return &sessions.Will{Message: m}
+	if w.Retain && h.rt.Features.NoRetain {
+		m.Retain = false
+	}
+	will := &sessions.Will{Message: m, Delay: int64(w.Delay)}
+	if w.HasMessageExpiry {
+		will.Expiry = int64(w.MessageExpiry)
+	}
+	return will
 }
 
 // terms settles what both sides may expect of each other.
@@ -201,12 +227,34 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	props := &p.Properties
 	a.expiry = int64(props.SessionExpiry)
 	a.quota, a.maxPacket = int(props.ReceiveMaximum), int(props.MaximumPacketSize)
+	a.client.NoProblemInfo = props.NoProblemInfo
+	f := &h.rt.Features
+	a.aliases = min(int(props.TopicAliasMaximum), int(f.TopicAliasMaximum))
+	out := &a.connack.Properties
 	if assigned {
-		a.connack.Properties.AssignedClientID = a.client.ClientID // [MQTT-3.2.2-16]
+		out.AssignedClientID = a.client.ClientID // [MQTT-3.2.2-16]
 	}
+	if f.KeepAlive > 0 && (p.KeepAlive == 0 || p.KeepAlive > f.KeepAlive) {
+		a.client.KeepAlive = f.KeepAlive
+		out.ServerKeepAlive, out.HasServerKeepAlive = f.KeepAlive, true // [MQTT-3.2.2-21]
+	}
+	out.ReceiveMaximum, out.TopicAliasMaximum = f.ReceiveMaximum, f.TopicAliasMaximum
+	out.MaximumQoS, out.HasMaximumQoS = f.MaximumQoS, f.MaximumQoS < protocol.ExactlyOnce
+	out.NoRetain, out.NoWildcard = f.NoRetain, f.NoWildcard
+	out.NoShared, out.NoSubscriptionID = f.NoShared, f.NoSubscriptionID
 	if h.rt.MaxPacket > 0 {
-		a.connack.Properties.MaximumPacketSize = uint32(min(h.rt.MaxPacket+5, 1<<28))
+		out.MaximumPacketSize = maximumPacketSize(h.rt.MaxPacket)
 	}
+}
+
+// maximumPacketSize is the size of the largest packet that has at most n bytes
+// behind its fixed header.
+func maximumPacketSize(n int) uint32 {
+	header := 2
+	for rest := n >> 7; rest > 0; rest >>= 7 {
+		header++
+	}
+	return uint32(n + header)
 }
 
 // refuse answers a CONNECT that is not accepted, where there is an answer, and

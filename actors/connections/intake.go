@@ -3,6 +3,7 @@ package connections
 import (
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
@@ -85,12 +86,17 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if err := p.CheckFromClient(); err != nil {
 		return r.violation(err)
 	}
-	if p.TopicAlias != 0 { // we granted none
-		return r.violation(&mqtt.Error{Code: protocol.TopicAliasInvalid, Reason: "topic_alias_invalid", Clause: "MQTT-3.3.2-9"})
+	if err := in.permitted(p); err != nil {
+		return r.violation(err)
 	}
 	in.published[p.QoS]++
+	if r.c.rt.Features.CheckPayloadFormat && p.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
+		in.reject(p, protocol.PayloadFormatInvalid) // [MQTT-3.3.2-4] non-normative
+		return nil
+	}
 	if !r.c.rt.Access.MayPublish(&r.c.client.Credentials, p.Topic) {
-		in.deny(p)
+		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
+		in.reject(p, protocol.NotAuthorized)
 		return nil
 	}
 	m := in.slab.message(p, left)
@@ -105,10 +111,74 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if in.batch == nil {
 		in.batch = r.c.rt.Sessions.Router.NewBatch()
 	}
-	r.c.rt.Sessions.Publish(in.batch, m)
+	code := r.c.rt.Sessions.Publish(in.batch, m)
 	if p.QoS == protocol.AtLeastOnce {
-		in.puback(p.PacketID, protocol.Success)
+		in.puback(p.PacketID, code)
 	}
+	return nil
+}
+
+var (
+	errReceiveMaximum = &mqtt.Error{
+		Code: protocol.ReceiveMaximumExceeded, Reason: "receive_maximum_exceeded", Clause: "MQTT-3.3.4-7",
+	}
+	errQoSNotSupported = &mqtt.Error{
+		Code: protocol.QoSNotSupported, Reason: "qos_not_supported", Clause: "MQTT-3.2.2-11",
+	}
+	errRetainNotSupported = &mqtt.Error{
+		Code: protocol.RetainNotSupported, Reason: "retain_not_supported", Clause: "MQTT-3.2.2-14",
+	}
+	errTopicAliasInvalid = &mqtt.Error{
+		Code: protocol.TopicAliasInvalid, Reason: "topic_alias_invalid", Clause: "MQTT-3.3.2-9",
+	}
+	errTopicAliasUnknown = &mqtt.Error{
+		Code: protocol.ProtocolError, Reason: "topic_alias_unknown", Clause: "MQTT-3.3.2-7",
+	}
+)
+
+// permitted holds a PUBLISH against what the client was told, and finds the
+// topic of an alias.
+func (in *intake) permitted(p *mqtt.Publish) error {
+	f := &in.r.c.rt.Features
+	if p.QoS > f.MaximumQoS {
+		return errQoSNotSupported
+	}
+	if p.Retain && f.NoRetain {
+		if in.r.c.client.Version == mqtt.V5 {
+			return errRetainNotSupported
+		}
+		p.Retain = false
+	}
+	if in.r.c.client.Version != mqtt.V5 {
+		return nil
+	}
+	// All that one read brought is unacknowledged at this moment.
+	if p.QoS > 0 && f.ReceiveMaximum > 0 && in.published[1]+in.published[2] >= uint64(f.ReceiveMaximum) {
+		return errReceiveMaximum
+	}
+	return in.r.alias(p)
+}
+
+// alias keeps the topic of a new alias and finds that of a known one.
+func (r *reader) alias(p *mqtt.Publish) error {
+	if p.TopicAlias == 0 {
+		return nil
+	}
+	if p.TopicAlias > r.c.rt.Features.TopicAliasMaximum {
+		return errTopicAliasInvalid
+	}
+	if p.Topic == "" {
+		name, ok := r.aliases[p.TopicAlias]
+		if !ok {
+			return errTopicAliasUnknown
+		}
+		p.Topic = name
+		return nil
+	}
+	if r.aliases == nil {
+		r.aliases = make(map[uint16]topic.Name)
+	}
+	r.aliases[p.TopicAlias] = topic.Name(strings.Clone(string(p.Topic)))
 	return nil
 }
 
@@ -118,21 +188,37 @@ func (in *intake) puback(id protocol.PacketID, rc protocol.ReasonCode) {
 	*a = mqtt.AppendAck(*a, mqtt.PUBACK, in.r.c.client.Version, id, rc)
 }
 
-// deny drops a message that the client may not publish. The client of MQTT 3.x
+var errSessionExpiry = &mqtt.Error{
+	Code: protocol.ProtocolError, Reason: "session_expiry_from_zero", Clause: "MQTT-3.14.2-2",
+}
+
+// reject drops a message that the client may not publish. The client of MQTT 3.x
 // cannot be told and gets its acknowledgement. [MQTT-3.3.5-2]
-func (in *intake) deny(p *mqtt.Publish) {
-	r := in.r
-	r.c.rt.Metrics.Drop("acl_denied", 1)
-	r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
-	switch p.QoS {
-	case protocol.AtLeastOnce:
-		in.puback(p.PacketID, protocol.NotAuthorized)
-	case protocol.ExactlyOnce:
-		a := in.answer()
-		*a = mqtt.AppendAck(*a, mqtt.PUBREC, r.c.client.Version, p.PacketID, protocol.NotAuthorized)
-		r.c.rt.Metrics.Inc(metrics.PacketsPubrecSent)
-		r.c.rt.Metrics.Inc(metrics.PacketsSent)
+func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
+	c := in.r.c
+	reason := "acl_denied"
+	if code != protocol.NotAuthorized {
+		reason = "payload_format_invalid"
 	}
+	c.rt.Metrics.Drop(reason, 1)
+	if p.QoS == protocol.AtMostOnce {
+		return
+	}
+	ack := mqtt.Ack{Type: mqtt.PUBACK, ID: p.PacketID, Code: code}
+	if p.QoS == protocol.ExactlyOnce {
+		ack.Type = mqtt.PUBREC
+		c.rt.Metrics.Inc(metrics.PacketsPubrecSent)
+		c.rt.Metrics.Inc(metrics.PacketsSent)
+	} else {
+		in.pubacks++
+	}
+	if c.client.Version != mqtt.V5 {
+		ack.Code = protocol.Success
+	} else if !c.client.NoProblemInfo {
+		ack.Reason = code.String()
+	}
+	a := in.answer()
+	*a = ack.Append(*a, c.client.Version)
 }
 
 func (in *intake) hand(it sessions.InputItem) {
@@ -158,7 +244,13 @@ func (in *intake) disconnect(h mqtt.Header, body []byte) *readerDone {
 		return in.r.violation(err)
 	}
 	in.disconnects++
-	return &readerDone{reason: "normal", normal: p.Code != protocol.DisconnectWithWillMessage}
+	if p.HasSessionExpiry && p.SessionExpiry > 0 && in.r.ephemeral {
+		return in.r.violation(errSessionExpiry)
+	}
+	return &readerDone{
+		reason: "normal", normal: p.Code != protocol.DisconnectWithWillMessage,
+		expiry: int64(p.SessionExpiry), hasExpiry: p.HasSessionExpiry,
+	}
 }
 
 func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
@@ -179,6 +271,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 			ID: p.SubscriptionID, QoS: f.QoS, NoLocal: f.NoLocal,
 			RetainAsPublished: f.RetainAsPublished || in.r.c.client.Bridge,
 		}
+		in.offer(&q, p.SubscriptionID)
 		if !q.Denied.IsError() && !in.r.c.rt.Access.MaySubscribe(&in.r.c.client.Credentials, q.Subscription.Filter) {
 			in.r.c.rt.Log.Info("subscription denied by the access list", "client_id", in.r.c.client.ClientID, "filter", q.Text)
 			q.Denied = protocol.NotAuthorized
@@ -187,6 +280,22 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 	}
 	in.r.c.rt.System.Root.Send(in.r.session, m)
 	return nil
+}
+
+// offer refuses a subscription of a kind that is switched off, and lowers its QoS
+// to the highest there is.
+func (in *intake) offer(q *sessions.Request, id uint32) {
+	f := &in.r.c.rt.Features
+	q.Options.QoS = min(q.Options.QoS, f.MaximumQoS)
+	switch {
+	case q.Denied.IsError():
+	case f.NoShared && q.Subscription.Group != "":
+		q.Denied = protocol.SharedSubscriptionsNotSupported
+	case f.NoWildcard && q.Subscription.Filter.HasWildcard():
+		q.Denied = protocol.WildcardSubscriptionsNotSupported
+	case f.NoSubscriptionID && id != 0:
+		q.Denied = protocol.SubscriptionIdentifiersNotSupported
+	}
 }
 
 func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {

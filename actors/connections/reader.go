@@ -9,6 +9,7 @@ import (
 
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
+	"emqttd/protocol/topic"
 )
 
 // reader parses what a client sends. It takes whatever one read of the socket
@@ -29,8 +30,12 @@ type reader struct {
 	err     error      // why not
 	held    []byte     // the beginning of a packet that is not complete
 	need    int        // its length, 0 if not known yet
-	stalled bool       // a deadline for the rest of it is set
-	over    bool
+	aliases map[uint16]topic.Name
+	stalled bool // a deadline for the rest of it is set
+	// ephemeral says that the session was to end with the connection, which a
+	// DISCONNECT cannot change. [MQTT-3.14.2-2]
+	ephemeral bool
+	over      bool
 }
 
 // run reads until the connection is over. first is what came with the CONNECT.

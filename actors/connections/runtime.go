@@ -32,6 +32,7 @@ import (
 	"emqttd/actors/kernel"
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
+	"emqttd/protocol"
 )
 
 // Shards is the number of supervisor shards (see sessions.Shards).
@@ -53,6 +54,11 @@ type Runtime struct {
 	IdleTimeout     time.Duration // for CONNECT, and for the rest of a packet that has begun
 	KeepAliveFactor float64       // of the Keep Alive, after which a silent client is lost
 	SessionExpiry   time.Duration // of sessions of MQTT 3.x clients with Clean Session 0
+	Features        Features
+
+	// ShuttingDown is set when the node begins to stop, so that clients of
+	// MQTT 5 are told.
+	ShuttingDown atomic.Bool
 
 	once  sync.Once
 	props *actor.Props
@@ -63,6 +69,19 @@ type Runtime struct {
 
 // Close ends the goroutines that wait for work. The connections have ended.
 func (rt *Runtime) Close() { rt.workers.close() }
+
+// Features are what clients of MQTT 5 are told in CONNACK, and all are held to.
+type Features struct {
+	KeepAlive          uint16 // longest, in seconds; 0 for any
+	TopicAliasMaximum  uint16 // each way
+	ReceiveMaximum     uint16 // of inbound QoS 2 that wait for PUBREL; 0 for none
+	MaximumQoS         protocol.QoS
+	NoRetain           bool
+	NoWildcard         bool
+	NoShared           bool
+	NoSubscriptionID   bool
+	CheckPayloadFormat bool
+}
 
 // Listener is what a connection knows of the listener it came through.
 type Listener struct {

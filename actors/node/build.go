@@ -105,6 +105,14 @@ func (n *Node) buildConnections() {
 		Metrics:       n.metrics, Log: n.log,
 		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
 		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,
+		Features: connections.Features{
+			KeepAlive:         uint16(m.ServerKeepalive / time.Second),
+			TopicAliasMaximum: uint16(m.MaxTopicAlias), ReceiveMaximum: uint16(m.Session.MaxAwaitingRel),
+			MaximumQoS: protocol.QoS(m.MaxQoSAllowed),
+			NoRetain:   !m.RetainAvailable, NoWildcard: !m.WildcardSubscription,
+			NoShared: !m.SharedSubscription, NoSubscriptionID: !m.SubscriptionIdentifier,
+			CheckPayloadFormat: m.CheckPayloadFormat,
+		},
 	}
 }
 

@@ -141,6 +141,7 @@ func (n *Node) gaveUp(err error) {
 func (n *Node) Stop(ctx context.Context) error {
 	n.stopping.Do(func() {
 		n.running.Store(false)
+		n.connections.ShuttingDown.Store(true)
 		n.log.Info("node stops", "node", n.config.Node.Name)
 		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)

@@ -18,20 +18,20 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		return
 	}
 	present := s.sub != nil
+	if present && s.expiry == 0 { // it ends with its connection [MQTT-3.1.2-6]
+		s.discard(c, &Discard{ReplyTo: m.Conn})
+		return
+	}
 	if !present {
 		s.create(m)
 	}
-	if old := s.link; old != nil {
-		s.finish()
-		s.link = nil
-		s.publishWill(old)
-		c.Send(old.pid, &TakenOver{Generation: old.generation})
-	}
+	s.finish()
+	s.replace(c)
 	s.lastGen = m.Generation
-	s.clean, s.expiry, s.expires = m.Client.Clean, m.Expiry, 0
+	s.clean, s.expiry, s.expires, s.will = m.Client.Clean, m.Expiry, 0, nil // [MQTT-3.1.3-9]
 	s.link = &link{
 		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will,
-		generation: m.Generation, maxPacket: m.MaxPacket,
+		generation: m.Generation, maxPacket: m.MaxPacket, aliases: delivery.NewAliases(m.Aliases),
 	}
 	s.sub.SetOnline(true)
 	s.forgetExchanges() // their acknowledgements belonged to the old connection
@@ -45,6 +45,20 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.state.Attach(out, m.Quota, now)
 	s.arm(now)
 	c.Send(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+}
+
+// replace lets go of the connection that another one takes the place of. Its
+// will is published, unless it was to wait for just this. [MQTT-3.1.3-9]
+func (s *session) replace(c actor.Context) {
+	l := s.link
+	if l == nil {
+		return
+	}
+	s.link = nil
+	if l.will != nil && l.will.Delay == 0 {
+		s.publishWill(l.will)
+	}
+	c.Send(l.pid, &TakenOver{Generation: l.generation})
 }
 
 func (s *session) create(m *Attach) {
@@ -66,17 +80,33 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	s.link = nil
 	s.forgetExchanges()
 	s.sub.SetOnline(false)
-	if !m.Normal {
-		s.publishWill(l)
+	if m.HasExpiry {
+		s.expiry = m.Expiry
 	}
-	if s.clean || s.expiry == 0 {
+	now := unixMilli()
+	if !m.Normal && l.will != nil {
+		s.lose(l.will, now)
+	}
+	if s.expiry == 0 {
 		s.end(c)
 		return
 	}
 	s.state.Detach(s.work())
-	now := unixMilli()
-	s.expires = now + s.expiry*1000
+	if s.expiry != Never {
+		s.expires = now + s.expiry*1000
+	}
 	s.arm(now)
+}
+
+// lose publishes the will of a client that is lost, or makes it wait for the
+// client to come back; not longer than the session lives. [MQTT-3.1.3-9]
+func (s *session) lose(w *Will, now int64) {
+	if w.Delay == 0 {
+		s.publishWill(w)
+		return
+	}
+	w.due = now + min(w.Delay, s.expiry)*1000
+	s.will = w
 }
 
 // discard ends the session because a client wants a clean one, or an operator
@@ -85,23 +115,24 @@ func (s *session) discard(c actor.Context, m *Discard) {
 	if l := s.link; l != nil {
 		s.finish()
 		s.link = nil
-		s.publishWill(l)
+		s.publishWill(l.will)
 		c.Send(l.pid, &TakenOver{Generation: l.generation})
 	}
 	s.replyTo = m.ReplyTo
 	s.end(c)
 }
 
-// publishWill publishes the will of a connection that was not closed by
-// DISCONNECT. [MQTT-3.1.2-8]
-func (s *session) publishWill(l *link) {
-	if l.will == nil {
+// publishWill publishes a will; nil is none. [MQTT-3.1.2-8]
+func (s *session) publishWill(w *Will) {
+	if w == nil {
 		return
 	}
-	w := l.will.Message
-	l.will = nil
-	w.Arrived = unixMilli()
-	s.rt.PublishOne(w)
+	now := unixMilli()
+	w.Message.Arrived = now
+	if w.Expiry > 0 {
+		w.Message.Expires = now + w.Expiry*1000
+	}
+	s.rt.PublishOne(w.Message)
 }
 
 func wakeAt(pid *actor.PID, ms int64) *kernel.WakeAt {

@@ -226,14 +226,13 @@ func (s *session) acknowledge(x *exchange) {
 		return
 	}
 	s.rt.Metrics.Inc(metrics.PacketsSuback)
-	if v != mqtt.V5 {
-		for i, c := range x.codes {
-			if c.IsError() {
-				x.codes[i] = 0x80 // [MQTT-3.9.3-2]
-			}
+	p := mqtt.Suback{ID: x.id, Codes: x.codes}
+	for _, c := range x.codes {
+		if c.IsError() && !s.link.client.NoProblemInfo {
+			p.Reason = c.String()
+			break
 		}
 	}
-	p := mqtt.Suback{ID: x.id, Codes: x.codes}
 	out.Packets = p.Append(out.Packets, v)
 }
 

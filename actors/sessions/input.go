@@ -81,21 +81,27 @@ func (t *turn) take(it *InputItem) {
 // receive is a PUBLISH of QoS 2. [MQTT-4.3.3-8]
 func (t *turn) receive(it *InputItem) {
 	s := t.s
+	code := protocol.Success
 	switch s.state.Receive(it.ID, t.now) {
 	case delivery.Refused:
 		// Without PUBREC the client keeps the message and sends it again.
 		s.rt.Metrics.Inc(metrics.MessagesQoS2Dropped)
 		s.rt.Metrics.Drop("max_awaiting_rel", 1)
 		s.rt.Log.Warn("QoS 2 message refused: too many wait for PUBREL", "client_id", s.id, "packet_id", it.ID)
+		if t.out.Version == mqtt.V5 { // [MQTT-3.3.4-7]
+			s.rt.System.Root.Send(s.link.pid, &Violation{
+				Generation: s.link.generation, Code: protocol.ReceiveMaximumExceeded, Reason: "receive_maximum_exceeded",
+			})
+		}
 		return
 	case delivery.Fresh:
 		if t.batch == nil {
 			t.batch = s.rt.Router.NewBatch()
 		}
-		s.rt.Publish(t.batch, it.Message)
+		code = s.rt.Publish(t.batch, it.Message)
 	}
 	t.pubrecs++
-	t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBREC, t.out.Version, it.ID, protocol.Success)
+	t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBREC, t.out.Version, it.ID, code)
 }
 
 func (t *turn) publish() {

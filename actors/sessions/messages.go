@@ -19,12 +19,23 @@ type Client struct {
 	Port               uint16
 	KeepAlive          uint16
 	Version            mqtt.Version
-	Clean              bool
+	Clean              bool // Clean Session, or Clean Start in MQTT 5
 	Bridge             bool
+	// NoProblemInfo says that the client wants no Reason String. [MQTT-3.1.2-29]
+	NoProblemInfo bool
 }
 
 // Will is the message to publish when the client is lost.
-type Will struct{ Message *protocol.Message }
+type Will struct {
+	Message *protocol.Message
+	Delay   int64 // seconds to wait for the client to come back (Will Delay Interval)
+	Expiry  int64 // seconds until the message expires, once published; 0 for never
+	due     int64 // Unix milliseconds, while it waits
+}
+
+// Never is the expiry, in seconds, of a session that does not expire (MQTT 5.0,
+// 3.1.2.11.2).
+const Never = 0xFFFFFFFF
 
 // Outbox is where a session puts what its client is to get. It never blocks and
 // may be used from any goroutine.
@@ -39,7 +50,9 @@ type Outbox interface {
 
 // Attach binds the session to a live Network Connection. The session sends
 // Connack with the Session Present flag it knows, then whatever is pending, and
-// answers Attached. A connection that it had before gets TakenOver.
+// answers Attached. A connection that it had before gets TakenOver. A session
+// that lives only as long as its connection cannot be taken over: it ends, and
+// answers Ended.
 type Attach struct {
 	Client     *Client
 	Conn       *actor.PID
@@ -49,7 +62,8 @@ type Attach struct {
 	Will       *Will
 	Quota      int   // Receive Maximum of the client; 0 for none
 	MaxPacket  int   // Maximum Packet Size of the client; 0 for none
-	Expiry     int64 // seconds that the session outlives the connection
+	Aliases    int   // Topic Alias Maximum of the client
+	Expiry     int64 // seconds that the session outlives the connection; Never
 }
 
 // Attached tells the connection that it owns the session now.
@@ -71,6 +85,17 @@ type Down struct{ Generation uint64 }
 type Detach struct {
 	Generation uint64
 	Normal     bool
+	// Expiry, if HasExpiry, replaces that of the CONNECT.
+	Expiry    int64
+	HasExpiry bool
+}
+
+// Violation tells the connection that what its client sent broke the protocol in
+// a way that only the session can see.
+type Violation struct {
+	Generation uint64
+	Code       protocol.ReasonCode
+	Reason     string
 }
 
 // Drained says that the outbox has room again.

@@ -86,16 +86,21 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 	}
 }
 
-// Publish hands a message to its subscribers' batch and to the retained store.
-// It may be called from any goroutine; the batch belongs to the caller.
-func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) {
+// Publish hands a message to its subscribers' batch and to the retained store,
+// and returns what to acknowledge it with: Success, or NoMatchingSubscribers. It
+// may be called from any goroutine; the batch belongs to the caller.
+func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.ReasonCode {
 	if m.Retain {
 		rt.Retained.Store(m) // [MQTT-3.3.1-5]
 	}
-	if b.Publish(m) == 0 && !m.Sys {
+	if b.Publish(m) > 0 {
+		return protocol.Success
+	}
+	if !m.Sys {
 		rt.Metrics.Inc(metrics.MessagesDropped)
 		rt.Metrics.Drop("no_subscriber", 1)
 	}
+	return protocol.NoMatchingSubscribers
 }
 
 // PublishOne publishes a single message without ever waiting for a receiver.

@@ -20,6 +20,7 @@ type link struct {
 	outbox     Outbox
 	client     *Client
 	will       *Will
+	aliases    *delivery.Aliases
 	generation uint64
 	maxPacket  int
 }
@@ -36,10 +37,11 @@ type session struct {
 	out      *delivery.Out // while at work
 	replyTo  *actor.PID    // who waits for Ended
 	talks    *talks        // nil while there are none
+	will     *Will         // waits for its delay, or for the client to come back
 	subs     subscriptions
 	state    delivery.State
 	created  int64
-	expires  int64 // Unix milliseconds; 0 while online
+	expires  int64 // Unix milliseconds; 0 while online, and for never
 	wake     int64 // earliest wake-up that was asked for; 0 for none
 	expiry   int64 // seconds
 	sent     uint64
@@ -119,6 +121,7 @@ func (s *session) work() *delivery.Out {
 		if s.link != nil {
 			s.out.Version = s.link.client.Version
 			s.out.MaxPacket = s.link.maxPacket
+			s.out.Aliases = s.link.aliases
 			s.out.Room = s.link.outbox.Room()
 		}
 	}
@@ -150,6 +153,7 @@ func (s *session) finish() {
 		return
 	}
 	s.flush()
+	s.out.Aliases = nil
 	outs.Put(s.out)
 	s.out = nil
 }
@@ -213,6 +217,10 @@ func (s *session) onWake(c actor.Context) {
 		s.end(c)
 		return
 	}
+	if s.will != nil && now >= s.will.due {
+		s.publishWill(s.will)
+		s.will = nil
+	}
 	s.state.Retry(s.work(), now)
 	s.arm(now)
 }
@@ -221,6 +229,9 @@ func (s *session) onWake(c actor.Context) {
 // is on its way.
 func (s *session) arm(now int64) {
 	at := s.expires
+	if s.will != nil && (at == 0 || s.will.due < at) {
+		at = s.will.due
+	}
 	if s.link != nil {
 		if s.wake != 0 {
 			return
@@ -266,11 +277,13 @@ func (s *session) stop(actor.Context) {
 	if s.ending {
 		reason = delivery.SessionEnded
 	}
-	if s.link != nil {
-		s.publishWill(s.link)
-		s.rt.System.Root.Send(s.link.pid, &Down{Generation: s.link.generation})
+	if l := s.link; l != nil {
 		s.link = nil
+		s.publishWill(l.will)
+		s.rt.System.Root.Send(l.pid, &Down{Generation: l.generation})
 	}
+	s.publishWill(s.will) // the session ends: it waits no longer [MQTT-3.1.2-8]
+	s.will = nil
 	out := s.work()
 	out.Reset()
 	s.state.Abandon(out, reason)

@@ -90,7 +90,11 @@ func (o *outbox) write(p []byte) int {
 		}
 		if len(o.pending) == 0 {
 			o.busy = false
+			waited := o.starved || o.waiter != nil
 			o.mu.Unlock()
+			if waited { // for what others sent meanwhile
+				o.relieve()
+			}
 			return outboxLimit
 		}
 		p, o.pending = o.pending, nil
@@ -159,15 +163,19 @@ func (o *outbox) wait() {
 	<-w
 }
 
-// fail ends the outbox because the socket cannot be written to.
+// fail ends the outbox because the socket cannot be written to. After close
+// that is no news.
 func (o *outbox) fail(err error) {
-	o.close()
-	o.owner.failed(err)
+	if o.close() {
+		o.owner.failed(err)
+	}
 }
 
-// close drops what is pending and wakes those who wait.
-func (o *outbox) close() {
+// close drops what is pending and wakes those who wait. It tells whether the
+// outbox was open.
+func (o *outbox) close() (first bool) {
 	o.mu.Lock()
+	first = !o.closed
 	o.closed, o.busy, o.pending = true, false, nil
 	w := o.waiter
 	o.waiter = nil
@@ -175,4 +183,5 @@ func (o *outbox) close() {
 	if w != nil {
 		close(w)
 	}
+	return first
 }

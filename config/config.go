@@ -32,6 +32,7 @@ type Config struct {
 	Log      Log      `conf:"log"`
 	MQTT     MQTT     `conf:"mqtt"`
 	Retainer Retainer `conf:"retainer"`
+	Auth     Auth     `conf:"auth"`
 	// Listeners in the order in which they were named. None is a default: one
 	// exists only where a file, the environment or a flag names it.
 	Listeners []Listener `conf:"listeners" validate:"dive"`
@@ -198,6 +199,12 @@ type Retainer struct {
 	MaxPayload int `conf:"max_payload_size" validate:"min=0"`
 	// Expiry is how long a message is retained; 0 is for ever.
 	Expiry time.Duration `conf:"expiry_interval" validate:"omitempty,min=1s"`
+}
+
+// Auth names what authentication modules need.
+type Auth struct {
+	// ScramFile holds the users of SCRAM-SHA-256; see Config.Path. Empty: off.
+	ScramFile string `conf:"scram.file"`
 }
 
 // Types of listeners.

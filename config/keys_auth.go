@@ -1,7 +1,13 @@
 package config
 
 func authKeys() []Key {
-	return join(passwordFileKeys(), authHTTPKeys(), authLDAPKeys(), authSQLKeys(), authRedisKeys(), authMongoKeys(),
+	return join(
+		supported("Authentication with SCRAM", Key{
+			Name: "auth.scram.file", Kind: File,
+			Doc: "A file of lines `name = password`: the users that may authenticate with SCRAM-SHA-256, an enhanced authentication of MQTT 5. " +
+				"Empty: off. Only the node's user should be able to read it.",
+		}),
+		passwordFileKeys(), authHTTPKeys(), authLDAPKeys(), authSQLKeys(), authRedisKeys(), authMongoKeys(),
 		notYet("Authentication with JWT", "authentication with JWT",
 			Key{Name: "auth.jwt.secret", Secret: true, Doc: "The key of HS256, HS384 and HS512."},
 			Key{Name: "auth.jwt.pubkey", Kind: File, Doc: "The key of RS* and ES*."}))

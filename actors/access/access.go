@@ -32,11 +32,13 @@ const (
 type Chain struct {
 	allowAnonymous bool
 	allowNoMatch   bool
+	scram          *Scram
 }
 
-// New makes a chain of no modules.
-func New(allowAnonymous, aclNoMatchAllow bool) *Chain {
-	return &Chain{allowAnonymous: allowAnonymous, allowNoMatch: aclNoMatchAllow}
+// New makes a chain of no modules but enhanced authentication with s, which may
+// be nil.
+func New(allowAnonymous, aclNoMatchAllow bool, s *Scram) *Chain {
+	return &Chain{allowAnonymous: allowAnonymous, allowNoMatch: aclNoMatchAllow, scram: s}
 }
 
 // Authenticate decides about a CONNECT.

@@ -181,6 +181,7 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	a := c.accepted
 	c.accepted = nil
 	c.reader.c, c.reader.session, c.reader.ephemeral = c, m.Session, a.expiry == 0
+	c.reader.enhanced = a.enhanced
 	c.reader.run(a.rest)
 	c.rt.Log.Debug("client connected", "client_id", c.client.ClientID, "peer", c.client.Peer,
 		"listener", c.listener.Name, "session_present", m.SessionPresent)

@@ -22,6 +22,7 @@ type accepted struct {
 	will      *sessions.Will
 	connack   *mqtt.Connack
 	rest      []byte // what came behind CONNECT
+	enhanced  *enhanced
 	quota     int
 	maxPacket int
 	aliases   int
@@ -47,7 +48,7 @@ type handshake struct {
 	t       Transport
 	l       *Listener
 	connect mqtt.Connect
-	read    int
+	have    []byte // read and not yet handled
 }
 
 // refusal is an error that is answered with CONNACK.
@@ -66,14 +67,12 @@ func (h *handshake) run() (*accepted, error) {
 	if err := h.t.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
-	header, body, rest, err := h.first()
-	h.rt.Metrics.Add(metrics.BytesReceived, uint64(h.read))
+	header, body, err := h.next()
 	if err != nil {
 		return nil, err
 	}
-	h.rt.Metrics.Inc(metrics.PacketsReceived)
 	if header.Type != mqtt.CONNECT { // [MQTT-3.1.0-1]
-		return nil, &mqtt.Error{Code: protocol.ProtocolError, Reason: "first_packet_not_connect", Clause: "MQTT-3.1.0-1"}
+		return nil, errNotConnect
 	}
 	h.rt.Metrics.Inc(metrics.PacketsConnect)
 	if err := h.connect.Decode(header, body, 0); err != nil {
@@ -83,31 +82,38 @@ func (h *handshake) run() (*accepted, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.rest = append([]byte(nil), rest...)
+	a.rest = append([]byte(nil), h.have...)
 	return a, h.t.SetReadDeadline(time.Time{})
 }
 
-// first reads until there is a whole packet.
-func (h *handshake) first() (mqtt.Header, []byte, []byte, error) {
-	var have []byte
+var errNotConnect = &mqtt.Error{
+	Code: protocol.ProtocolError, Reason: "first_packet_not_connect", Clause: "MQTT-3.1.0-1",
+}
+
+// next reads a whole packet. Its body stays valid. A packet that is not to come
+// now is returned as soon as its type is known.
+func (h *handshake) next() (mqtt.Header, []byte, error) {
 	for {
+		header, n, err := mqtt.ParseHeader(h.have, h.rt.MaxPacket)
+		if err != nil {
+			return header, nil, err
+		}
+		if n > 0 && header.Type != mqtt.CONNECT && header.Type != mqtt.AUTH {
+			return header, nil, nil
+		}
+		if end := n + header.Remaining; n > 0 && len(h.have) >= end {
+			body := h.have[n:end:end]
+			h.have = h.have[end:]
+			h.rt.Metrics.Inc(metrics.PacketsReceived)
+			return header, body, nil
+		}
 		buf, err := h.t.Read(nil)
 		if err != nil {
-			return mqtt.Header{}, nil, nil, err
+			return header, nil, err
 		}
-		h.read += len(buf.Data)
-		have = append(have, buf.Data...)
+		h.rt.Metrics.Add(metrics.BytesReceived, uint64(len(buf.Data)))
+		h.have = append(h.have, buf.Data...)
 		buf.Free()
-		header, n, err := mqtt.ParseHeader(have, h.rt.MaxPacket)
-		if err != nil {
-			return header, nil, nil, err
-		}
-		if n > 0 && header.Type != mqtt.CONNECT {
-			return header, nil, nil, nil
-		}
-		if end := n + header.Remaining; n > 0 && len(have) >= end {
-			return header, have[n:end], have[end:], nil
-		}
 	}
 }
 
@@ -119,9 +125,6 @@ func (h *handshake) accept() (*accepted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Version == mqtt.V5 && p.Properties.HasAuthMethod {
-		return nil, &refusal{protocol.BadAuthenticationMethod, "bad_authentication_method"}
-	}
 	ip, port := address(h.t.RemoteAddr())
 	cred := access.Credentials{
 		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...), Peer: ip,
@@ -129,7 +132,16 @@ func (h *handshake) accept() (*accepted, error) {
 	if err := h.offered(); err != nil {
 		return nil, err
 	}
-	if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
+	connack := &mqtt.Connack{}
+	if p.Properties.HasAuthMethod {
+		data, user, err := h.authenticate()
+		if err != nil {
+			return nil, err
+		}
+		cred.Username = user
+		out := &connack.Properties
+		out.HasAuthMethod, out.AuthMethod, out.AuthData = true, strings.Clone(p.Properties.AuthMethod), data
+	} else if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
 		return nil, err
 	}
 	cred.Password = nil
@@ -140,7 +152,7 @@ func (h *handshake) accept() (*accepted, error) {
 			ConnectedAt: time.Now().Unix(), KeepAlive: p.KeepAlive, Version: p.Version,
 			Clean: p.CleanStart, Bridge: p.Bridge,
 		},
-		connack: &mqtt.Connack{},
+		connack: connack, enhanced: methodOf(p),
 	}
 	a.will = h.will(&a.client.Credentials)
 	h.terms(a, assigned)

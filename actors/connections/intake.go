@@ -64,6 +64,8 @@ func (in *intake) packet(h mqtt.Header, body []byte, left int) *readerDone {
 		return nil
 	case mqtt.DISCONNECT:
 		return in.disconnect(h, body)
+	case mqtt.AUTH:
+		return in.auth(h, body)
 	case mqtt.CONNECT:
 		return in.r.violation(errSecondConnect)
 	default:

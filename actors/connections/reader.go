@@ -31,7 +31,9 @@ type reader struct {
 	held    []byte     // the beginning of a packet that is not complete
 	need    int        // its length, 0 if not known yet
 	aliases map[uint16]topic.Name
-	stalled bool // a deadline for the rest of it is set
+	// enhanced is nil unless the client authenticated that way.
+	enhanced *enhanced
+	stalled  bool // a deadline for the rest of it is set
 	// ephemeral says that the session was to end with the connection, which a
 	// DISCONNECT cannot change. [MQTT-3.14.2-2]
 	ephemeral bool

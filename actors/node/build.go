@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -42,7 +43,10 @@ func (n *Node) build() error {
 		return err
 	}
 	n.buildSessions()
-	n.buildConnections()
+	if err := n.buildConnections(); err != nil {
+		n.remote.Stop()
+		return err
+	}
 	n.buildListeners()
 	n.gauges()
 	return nil
@@ -95,13 +99,17 @@ func (n *Node) buildSessions() {
 	}
 }
 
-func (n *Node) buildConnections() {
+func (n *Node) buildConnections() error {
 	m := &n.config.MQTT
+	users, err := n.scramUsers()
+	if err != nil {
+		return err
+	}
 	n.connections = &connections.Runtime{
 		System: n.system, Sessions: n.sessions,
 		SessionShards: kernel.NewShards("sessions", sessions.Shards),
 		Shards:        kernel.NewShards("connections", connections.Shards),
-		Access:        access.New(m.AllowAnonymous, m.ACLNoMatchAllow),
+		Access:        access.New(m.AllowAnonymous, m.ACLNoMatchAllow, users),
 		Metrics:       n.metrics, Log: n.log,
 		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
 		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,
@@ -114,6 +122,25 @@ func (n *Node) buildConnections() {
 			CheckPayloadFormat: m.CheckPayloadFormat,
 		},
 	}
+	return nil
+}
+
+// scramUsers reads the file of auth.scram.file, nil if there is none.
+func (n *Node) scramUsers() (*access.Scram, error) {
+	name := n.config.Auth.ScramFile
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.Open(n.config.Path(name))
+	if err != nil {
+		return nil, fmt.Errorf("auth.scram.file: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	users, err := access.ReadScram(f)
+	if err != nil {
+		return nil, fmt.Errorf("auth.scram.file %s: %w", name, err)
+	}
+	return users, nil
 }
 
 func (n *Node) buildListeners() {

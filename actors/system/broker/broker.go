@@ -67,6 +67,9 @@ func (b *broker) Receive(c actor.Context) {
 }
 
 func (b *broker) arm(c actor.Context) {
+	if b.timer != nil { // a tick from before a restart must not start a second clock
+		b.timer.Stop()
+	}
 	system, self := c.ActorSystem(), c.Self()
 	b.timer = time.AfterFunc(time.Second, func() { system.Root.Send(self, &tick{}) })
 }
@@ -78,7 +81,9 @@ func (b *broker) second() {
 	if now.Before(b.next) {
 		return
 	}
-	b.next = b.next.Add(b.o.Interval)
+	for !now.Before(b.next) { // rounds that were slept through are not made up for
+		b.next = b.next.Add(b.o.Interval)
+	}
 	b.o.Publish("$SYS/brokers", b.o.Node, true)
 	b.say("version", b.o.Version, true)
 	b.say("sysdescr", Description, true)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // Root is the folder of the repository.
@@ -51,13 +53,17 @@ func Binary(t testing.TB, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// Main runs the tests of a package that uses Binary and removes what it has
-// built: func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }.
+// Main runs the tests of a package: func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }.
+// It removes what Binary has built and fails when a goroutine is left behind.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if built {
 		dir, _ := binaries()
 		_ = os.RemoveAll(dir)
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintf(os.Stderr, "goroutines are left behind: %v\n", err)
+		return 1
 	}
 	return code
 }

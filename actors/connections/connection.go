@@ -22,7 +22,7 @@ type readerDone struct {
 	reason string
 	code   protocol.ReasonCode // for a DISCONNECT of MQTT 5; 0 for none
 	normal bool                // the client sent DISCONNECT
-	// detach is what it says of the session, if it was a DISCONNECT of MQTT 5.
+	// Session Expiry Interval of a DISCONNECT of MQTT 5, in seconds.
 	expiry    int64
 	hasExpiry bool
 }
@@ -61,7 +61,7 @@ type connection struct {
 	gen      uint64
 	reason   string // why it closes
 	phase    phase
-	detach   sessions.Detach // what the session is told at the end
+	done     *readerDone // how the client took its leave; nil if it did not
 	retried  bool
 }
 
@@ -97,7 +97,7 @@ func (c *connection) Receive(ctx actor.Context) {
 			c.close(ctx, "session_down", protocol.UnspecifiedError)
 		}
 	case *readerDone:
-		c.detach.Normal, c.detach.Expiry, c.detach.HasExpiry = m.normal, m.expiry, m.hasExpiry
+		c.done = m
 		c.close(ctx, m.reason, m.code)
 	case *writeFailed:
 		c.close(ctx, reasonOf(m.err), 0)
@@ -286,8 +286,11 @@ func (c *connection) stop(ctx actor.Context) {
 	_ = c.t.Close()
 	c.box.close()
 	if c.session != nil {
-		c.detach.Generation = c.gen
-		ctx.Send(c.session, &c.detach)
+		d := &sessions.Detach{Generation: c.gen}
+		if c.done != nil {
+			d.Normal, d.Expiry, d.HasExpiry = c.done.normal, c.done.expiry, c.done.hasExpiry
+		}
+		ctx.Send(c.session, d)
 	}
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.reason)

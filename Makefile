@@ -84,6 +84,11 @@ check: fmt-check vet staticcheck lint tidy-check cross fuzz ## everything but th
 fmt: $(GOFUMPT) ## format the code
 	$(GOFUMPT) -w $$(git ls-files '*.go')
 
+.PHONY: tidy
+tidy: ## tidy go.mod here and in the test modules, which depend on it
+	go mod tidy
+	@for m in $(TEST_MODULES); do (cd $$m && go mod tidy); done
+
 .PHONY: fmt-check
 fmt-check: $(GOFUMPT)
 	@echo "== gofumpt"

@@ -25,10 +25,9 @@ type reader struct {
 	c       *connection // of which the reader uses what does not change any more
 	session *actor.PID
 	gate    sync.Mutex // held while there is work
-	first   []byte     // what came with the CONNECT, until it is handled
 	buf     *Buffer    // what was read, or
 	err     error      // why not
-	held    []byte     // the beginning of a packet that is not complete
+	held    []byte     // the beginning of a packet that is not complete; at first, what came with the CONNECT
 	need    int        // its length, 0 if not known yet
 	aliases map[uint16]topic.Name
 	// enhanced is nil unless the client authenticated that way.
@@ -42,7 +41,7 @@ type reader struct {
 
 // run reads until the connection is over. first is what came with the CONNECT.
 func (r *reader) run(first []byte) {
-	r.first = first
+	r.held = first
 	r.gate.Lock()
 	go r.wait()
 }
@@ -86,8 +85,8 @@ func (r *reader) turn() *readerDone {
 		return r.lost(r.err)
 	}
 	if r.buf == nil {
-		first := r.first
-		r.first = nil
+		first := r.held
+		r.held = nil
 		return r.consume(first)
 	}
 	buf := r.buf

@@ -32,6 +32,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.link = &link{
 		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will,
 		generation: m.Generation, maxPacket: m.MaxPacket, aliases: delivery.NewAliases(m.Aliases),
+		maker: !present,
 	}
 	s.sub.SetOnline(true)
 	s.forgetExchanges() // their acknowledgements belonged to the old connection
@@ -44,7 +45,16 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	now := unixMilli()
 	s.state.Attach(out, m.Quota, now)
 	s.arm(now)
-	c.Send(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+	// A request: if the connection has ended, the dead letter comes back.
+	c.Request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+}
+
+// unheard handles that the connection ended before it heard of Attached. One
+// that made the session cannot say good-bye to it, for it never learned of it.
+func (s *session) unheard(c actor.Context) {
+	if l := s.link; l != nil {
+		s.detach(c, &Detach{Generation: l.generation, End: l.maker})
+	}
 }
 
 // replace lets go of the connection that another one takes the place of. Its
@@ -87,7 +97,7 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	if !m.Normal && l.will != nil {
 		s.lose(l.will, now)
 	}
-	if s.expiry == 0 {
+	if s.expiry == 0 || m.End {
 		s.end(c)
 		return
 	}

@@ -88,6 +88,9 @@ type Detach struct {
 	// Expiry, if HasExpiry, replaces that of the CONNECT.
 	Expiry    int64
 	HasExpiry bool
+	// End ends the session whatever its expiry: the connection has made it and
+	// does not want it.
+	End bool
 }
 
 // Violation tells the connection that what its client sent broke the protocol in
@@ -196,10 +199,27 @@ type SubscriptionInfo struct {
 
 // Which messages wait for which: what comes from one connection keeps its order
 // among itself (class Ack), and nothing waits behind deliveries.
-func (*Attach) MailboxClass() kernel.Class      { return kernel.Ack }
-func (*Detach) MailboxClass() kernel.Class      { return kernel.Ack }
+//
+// The end of a connection waits for the SUBSCRIBE that came before it, and the
+// next connection, or the end of the session, waits for the end of the one
+// before: a client that has said DISCONNECT must not have its will published.
+func (*Attach) MailboxClass() kernel.Class      { return kernel.Subscribe }
+func (*Detach) MailboxClass() kernel.Class      { return kernel.Subscribe }
+func (*Discard) MailboxClass() kernel.Class     { return kernel.Subscribe }
 func (*Drained) MailboxClass() kernel.Class     { return kernel.Ack }
 func (*Input) MailboxClass() kernel.Class       { return kernel.Ack }
 func (*Subscribe) MailboxClass() kernel.Class   { return kernel.Subscribe }
 func (*Unsubscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
 func (*Change) MailboxClass() kernel.Class      { return kernel.Subscribe }
+
+// These may come too late in the ordinary course of things: sessions and
+// connections end independently of each other.
+func (*Attached) IgnoreDeadLetterLogging()  {}
+func (*TakenOver) IgnoreDeadLetterLogging() {}
+func (*Down) IgnoreDeadLetterLogging()      {}
+func (*Detach) IgnoreDeadLetterLogging()    {}
+func (*Drained) IgnoreDeadLetterLogging()   {}
+func (*Input) IgnoreDeadLetterLogging()     {}
+func (*Attach) IgnoreDeadLetterLogging()    {}
+func (*Discard) IgnoreDeadLetterLogging()   {}
+func (*Ended) IgnoreDeadLetterLogging()     {}

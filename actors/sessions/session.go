@@ -28,28 +28,27 @@ type link struct {
 // session is the actor. It is in one of three behaviours: fresh until its first
 // Attach, then online while it has a link and offline while it has none.
 type session struct {
-	rt       *Runtime
-	self     *actor.PID
-	shard    *actor.PID
-	id       protocol.ClientID
-	sub      *topics.Subscriber
-	link     *link
-	out      *delivery.Out // while at work
-	replyTo  *actor.PID    // who waits for Ended
-	talks    *talks        // nil while there are none
-	will     *Will         // waits for its delay, or for the client to come back
-	subs     subscriptions
-	state    delivery.State
-	created  int64
-	expires  int64 // Unix milliseconds; 0 while online, and for never
-	wake     int64 // earliest wake-up that was asked for; 0 for none
-	expiry   int64 // seconds
-	sent     uint64
-	enqueued uint64
-	tokens   uint64
-	lastGen  uint64
-	clean    bool
-	ending   bool // it ends because it shall, not by a crash
+	rt      *Runtime
+	self    *actor.PID
+	shard   *actor.PID
+	id      protocol.ClientID
+	sub     *topics.Subscriber
+	link    *link
+	out     *delivery.Out // while at work
+	replyTo *actor.PID    // who waits for Ended
+	talks   *talks        // nil while there are none
+	will    *Will         // waits for its delay, or for the client to come back
+	subs    subscriptions
+	state   delivery.State
+	created int64
+	expires int64 // Unix milliseconds; 0 while online, and for never
+	wake    int64 // earliest wake-up that was asked for; 0 for none
+	expiry  int64 // seconds
+	sent    uint64
+	tokens  uint64
+	lastGen uint64
+	clean   bool
+	ending  bool // it ends because it shall, not by a crash
 }
 
 // Receive implements actor.Actor.

@@ -100,7 +100,7 @@ func (j *judge) due(u usage) bool {
 	if j.calm++; j.calm != 2 {
 		return false
 	}
-	garbage := u.objects > u.live && u.objects-u.live > max(gain, u.live/16)
+	garbage := u.objects > u.live && u.objects-u.live > max(gain, u.live/32)
 	grown := u.goroutines > j.goroutines+j.goroutines/8+1000
 	return garbage || grown
 }

@@ -30,6 +30,14 @@ type readerDone struct {
 // writeFailed tells the connection that its outbox cannot write any more.
 type writeFailed struct{ err error }
 
+// boxDrained tells the connection that its outbox has room again.
+type boxDrained struct{}
+
+// These may come when the connection has ended for another reason.
+func (*readerDone) IgnoreDeadLetterLogging()  {}
+func (*writeFailed) IgnoreDeadLetterLogging() {}
+func (*boxDrained) IgnoreDeadLetterLogging()  {}
+
 // phase is how far a connection has come.
 type phase uint8
 
@@ -63,6 +71,7 @@ type connection struct {
 	phase    phase
 	done     *readerDone // how the client took its leave; nil if it did not
 	retried  bool
+	relieved bool // the outbox has had room again before the session was known
 }
 
 // Receive implements actor.Actor.
@@ -77,11 +86,9 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *registry.Granted:
 		c.granted(ctx, m)
 	case *registry.Superseded:
-		if c.phase != online {
-			c.close(ctx, "conflict", protocol.SessionTakenOver)
-		}
-	case *sessions.Ended:
-		if c.phase == discarding || c.phase == attaching {
+		c.close(ctx, "conflict", protocol.SessionTakenOver)
+	case *sessions.Ended, *actor.DeadLetterResponse: // the session was ending when it was asked
+		if c.session != nil && (c.phase == discarding || c.phase == attaching) {
 			c.create(ctx)
 		}
 	case *sessions.Attached:
@@ -93,9 +100,11 @@ func (c *connection) Receive(ctx actor.Context) {
 		}
 	case *sessions.Down:
 		if m.Generation == c.gen {
-			c.session = nil
+			c.release(ctx)
 			c.close(ctx, "session_down", protocol.UnspecifiedError)
 		}
+	case *boxDrained:
+		c.onDrained(ctx)
 	case *readerDone:
 		c.done = m
 		c.close(ctx, m.reason, m.code)
@@ -124,7 +133,7 @@ func (c *connection) begin(ctx actor.Context, a *accepted) {
 }
 
 func (c *connection) claim(ctx actor.Context) {
-	c.phase = claiming
+	c.phase, c.gen = claiming, 0
 	ctx.Send(c.slot(), &registry.Claim{ClientID: c.client.ClientID, By: c.self})
 	c.wake(ctx, time.Now().Add(joinTime))
 }
@@ -142,10 +151,10 @@ func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
 		c.create(ctx)
 	case c.client.Clean: // [MQTT-3.1.2-6]
 		c.phase, c.session = discarding, m.Session
-		ctx.Send(m.Session, &sessions.Discard{ReplyTo: c.self})
+		ctx.Request(m.Session, &sessions.Discard{ReplyTo: c.self})
 	default:
 		c.phase, c.session = attaching, m.Session
-		ctx.Send(m.Session, c.attach())
+		ctx.Request(m.Session, c.attach())
 	}
 }
 
@@ -166,7 +175,9 @@ func (c *connection) attach() *sessions.Attach {
 
 func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	if c.phase != attaching || m.Generation != c.gen {
-		ctx.Send(m.Session, &sessions.Detach{Generation: m.Generation})
+		ctx.Send(m.Session, &sessions.Detach{
+			Generation: m.Generation, Normal: m.Generation != c.gen, End: !m.SessionPresent,
+		})
 		return
 	}
 	c.phase, c.session = online, m.Session
@@ -177,6 +188,9 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	c.lastSeen.Store(now.UnixMilli())
 	if k := c.keepAlive(); k > 0 && k < joinTime { // else the wake-up of claim looks
 		c.wake(ctx, now.Add(k))
+	}
+	if c.relieved {
+		c.onDrained(ctx)
 	}
 	a := c.accepted
 	c.accepted = nil
@@ -213,15 +227,30 @@ func (c *connection) onWake(ctx actor.Context) {
 	}
 }
 
-// rejoin tries once more without the session that did not answer.
+// rejoin tries once more without the session that did not answer. A claim that
+// waits only waits on: claimed twice, it could be granted twice.
 func (c *connection) rejoin(ctx actor.Context) {
-	c.abort(ctx, c.session != nil)
 	if c.retried {
 		c.close(ctx, "session_unavailable", protocol.ServerUnavailable)
 		return
 	}
-	c.retried, c.session = true, nil
+	c.retried = true
+	if c.phase == claiming {
+		c.wake(ctx, time.Now().Add(joinTime))
+		return
+	}
+	c.abort(ctx, c.session != nil)
+	c.session = nil
 	c.claim(ctx)
+}
+
+// release tells the registry that the session has ended. The session does that
+// too, but it may have been faster than our Commit.
+func (c *connection) release(ctx actor.Context) {
+	if c.session != nil {
+		ctx.Send(c.slot(), &registry.Release{ClientID: c.client.ClientID, Session: c.session})
+		c.session = nil
+	}
 }
 
 func (c *connection) abort(ctx actor.Context, gone bool) {
@@ -298,10 +327,16 @@ func (c *connection) stop(ctx actor.Context) {
 	c.listener.Closed(c.reason)
 }
 
-// drained, failed and written implement outboxOwner.
-func (c *connection) drained() {
-	c.rt.System.Root.Send(c.reader.session, &sessions.Drained{Generation: c.gen})
+// onDrained passes on that the outbox has room again.
+func (c *connection) onDrained(ctx actor.Context) {
+	if c.relieved = c.phase != online; !c.relieved {
+		ctx.Send(c.session, &sessions.Drained{Generation: c.gen})
+	}
 }
+
+// drained, failed and written implement outboxOwner. The session may fill the
+// outbox before the connection knows of it, so drained goes the long way.
+func (c *connection) drained() { c.rt.System.Root.Send(c.self, &boxDrained{}) }
 
 func (c *connection) failed(err error) { c.rt.System.Root.Send(c.self, &writeFailed{err}) }
 

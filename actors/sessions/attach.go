@@ -32,8 +32,8 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.link = &link{
 		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will,
 		generation: m.Generation, maxPacket: m.MaxPacket, aliases: delivery.NewAliases(m.Aliases),
-		maker: !present,
 	}
+	s.first = !present
 	s.sub.SetOnline(true)
 	s.forgetExchanges() // their acknowledgements belonged to the old connection
 
@@ -53,7 +53,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 // that made the session cannot say good-bye to it, for it never learned of it.
 func (s *session) unheard(c actor.Context) {
 	if l := s.link; l != nil {
-		s.detach(c, &Detach{Generation: l.generation, End: l.maker})
+		s.detach(c, &Detach{Generation: l.generation, End: s.first})
 	}
 }
 

@@ -1,6 +1,8 @@
 package sessions
 
 import (
+	"slices"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/retained"
@@ -47,9 +49,10 @@ func (s *session) silence() {
 }
 
 // forgetExchanges drops what was to be acknowledged on a connection that is gone.
+// An operator still wants to know.
 func (s *session) forgetExchanges() {
 	if s.talks != nil {
-		s.talks.pending = nil
+		s.talks.pending = slices.DeleteFunc(s.talks.pending, func(x *exchange) bool { return x.replyTo == nil })
 		s.silence()
 	}
 }

@@ -49,6 +49,8 @@ type session struct {
 	lastGen uint64
 	clean   bool
 	ending  bool // it ends because it shall, not by a crash
+	first   bool // the link is the one it was made for
+	busy    bool // a message is being handled; when it stops: the one that crashed it
 }
 
 // Receive implements actor.Actor.
@@ -60,22 +62,26 @@ func (s *session) Receive(c actor.Context) {
 		s.stop(c)
 	case *actor.Stopped:
 		s.stopped(c)
-	case *kernel.Empty:
-		s.finish()
 	case *Attach:
+		s.busy = true
 		s.attach(c, m)
+		s.busy = false
 	default:
-		if s.sub == nil {
-			s.rt.Log.Error("session got a message before it was attached", "message", m)
-			return
-		}
+		s.busy = true
 		s.attached(c)
+		s.busy = false
 	}
 }
 
 // attached handles what comes after the first Attach.
 func (s *session) attached(c actor.Context) {
+	if s.sub == nil {
+		s.rt.Log.Error("session got a message before it was attached", "message", c.Message())
+		return
+	}
 	switch m := c.Message().(type) {
+	case *kernel.Empty:
+		s.finish()
 	case *topics.Deliver:
 		s.deliver(m)
 	case *Input:
@@ -100,6 +106,8 @@ func (s *session) attached(c actor.Context) {
 		s.detach(c, m)
 	case *Discard:
 		s.discard(c, m)
+	case *actor.DeadLetterResponse:
+		s.unheard(c)
 	case *kernel.Wake:
 		s.onWake(c)
 	case *InfoQuery:
@@ -127,14 +135,23 @@ func (s *session) work() *delivery.Out {
 	return s.out
 }
 
-// flush lets the packets of this turn go and reports what was counted.
+// flush lets the packets of this turn go and reports what was counted. What
+// stayed behind because the connection had no more room follows at once if it
+// has room now; if it has not, it will say so (Drained).
 func (s *session) flush() {
 	out := s.out
-	s.count(out)
-	if len(out.Packets) > 0 && s.link != nil {
-		s.rt.Store.Commit(s.release)
+	for {
+		s.count(out)
+		sent := len(out.Packets) > 0 && s.link != nil
+		if sent {
+			s.rt.Store.Commit(s.release)
+		}
+		out.Reset()
+		if !sent || out.Room <= 0 || !s.state.Waiting() {
+			return
+		}
+		s.state.Fill(out, unixMilli())
 	}
-	out.Reset()
 }
 
 func (s *session) release() { s.out.Room = s.link.outbox.Send(s.out.Packets) }
@@ -232,7 +249,9 @@ func (s *session) arm(now int64) {
 		at = s.will.due
 	}
 	if s.link != nil {
-		if s.wake != 0 {
+		// One that is closer than a whole interval is soon enough; a farther one
+		// is left from when the client was away.
+		if s.wake != 0 && s.wake <= now+s.rt.Limits.RetryInterval.Milliseconds() {
 			return
 		}
 		at = s.state.NextRetry(now)
@@ -291,16 +310,17 @@ func (s *session) stop(actor.Context) {
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
 }
 
-// leave takes the subscriptions out of the topic shards. After a crash the
-// session's own list is not trusted: the shards look for what is left.
+// leave takes the subscriptions out of the topic shards. After a panic the
+// session's own list is not trusted: the shards look for what is left, which is
+// slow, so it is not done for a session that was only told to stop.
 func (s *session) leave() {
 	for _, f := range s.filters() {
 		s.rt.Router.Unsubscribe(&topics.Unsubscribe{Subscriber: s.sub, Subscription: f})
 	}
-	if s.ending {
-		s.rt.Router.Unregister(s.sub)
-	} else {
+	if s.busy {
 		s.rt.Router.Forget(s.sub)
+	} else {
+		s.rt.Router.Unregister(s.sub)
 	}
 }
 

@@ -46,12 +46,15 @@ type told struct {
 // pushes out the one that waited before: the newest CONNECT wins.
 func (t *table) claim(id protocol.ClientID, by *actor.PID, now int64) []told {
 	c := t.claims[id]
-	if c == nil || now-c.granted >= lease {
+	if c == nil {
 		return t.grant(id, &claim{holder: by}, now)
 	}
 	var out []told
-	if c.next != nil {
+	if c.next != nil && !c.next.Equal(by) {
 		out = append(out, told{c.next, &Superseded{ClientID: id}})
+	}
+	if now-c.granted >= lease {
+		return append(out, t.grant(id, &claim{holder: by}, now)...)
 	}
 	c.next = by
 	return out
@@ -85,7 +88,8 @@ func (t *table) end(id protocol.ClientID, c *claim, now int64) []told {
 }
 
 // abort gives a claim back, or takes a waiting claimant out of the queue. gone
-// says that the session of the grant is not there any more.
+// says that the session of the grant is not there any more. A claimant that ends
+// while its grant is on the way to it does not know the generation: it is 0 then.
 func (t *table) abort(id protocol.ClientID, gen uint64, by *actor.PID, gone bool, now int64) []told {
 	c := t.claims[id]
 	if c == nil {
@@ -94,7 +98,7 @@ func (t *table) abort(id protocol.ClientID, gen uint64, by *actor.PID, gone bool
 	if c.next != nil && c.next.Equal(by) {
 		c.next = nil
 	}
-	if c.gen != gen {
+	if c.gen != gen && !(gen == 0 && c.holder.Equal(by)) {
 		return nil
 	}
 	if gone {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,7 +35,9 @@ var rules = sync.OnceValue(func() *validator.Validate {
 // validate checks the ranges of the values, and which go together.
 func (d *decoder) validate(cfg *Config) {
 	if err := rules().Struct(cfg); err != nil {
-		for _, e := range err.(validator.ValidationErrors) {
+		var bad validator.ValidationErrors
+		errors.As(err, &bad)
+		for _, e := range bad {
 			d.outOfRange(cfg, e)
 		}
 	}

@@ -272,7 +272,7 @@ func maximumPacketSize(n int) uint32 {
 // refuse answers a CONNECT that is not accepted, where there is an answer, and
 // closes.
 func (h *handshake) refuse(err error) {
-	reason := "handshake_error"
+	var reason string
 	var r *refusal
 	var e *mqtt.Error
 	switch {

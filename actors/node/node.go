@@ -178,5 +178,11 @@ func (n *Node) Addr(listener string) string {
 	return ""
 }
 
+// System is the node's actor system, for those who look at its actors.
+func (n *Node) System() *actor.ActorSystem { return n.system }
+
+// Metrics are the node's counters and gauges.
+func (n *Node) Metrics() *metrics.Registry { return n.metrics }
+
 // DistAddr is where the command line and other nodes are served.
 func (n *Node) DistAddr() string { return n.remote.Address() }

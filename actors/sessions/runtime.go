@@ -81,7 +81,11 @@ func (rt *Runtime) Props() *actor.Props {
 // lost counts the deliveries that a session did not live to see.
 func (rt *Runtime) lost(_ kernel.Class, msg any) {
 	if d, ok := msg.(*topics.Deliver); ok {
-		rt.Metrics.Drop(delivery.SessionEnded.String(), uint64(len(d.Items)))
+		reason := delivery.SessionEnded
+		if d.Subscriber().Crashed() {
+			reason = delivery.SessionCrash
+		}
+		rt.Metrics.Drop(reason.String(), uint64(len(d.Items)))
 		d.Done()
 	}
 }

@@ -291,9 +291,10 @@ func (s *session) stop(actor.Context) {
 	if s.sub == nil {
 		return
 	}
-	reason := delivery.SessionCrash
-	if s.ending {
-		reason = delivery.SessionEnded
+	reason := delivery.SessionEnded
+	if !s.ending {
+		reason = delivery.SessionCrash
+		s.sub.SetCrashed()
 	}
 	if l := s.link; l != nil {
 		s.link = nil

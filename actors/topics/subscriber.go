@@ -32,6 +32,7 @@ const (
 	online  = 1 << iota // a client is connected
 	closed              // unregistered
 	waiting             // somebody may wait at the gate
+	crashed             // its session crashed
 )
 
 func (s *Subscriber) is(flag uint32) bool { return s.flags.Load()&flag != 0 }
@@ -61,6 +62,13 @@ func (s *Subscriber) SetOnline(yes bool) {
 
 // Online tells what SetOnline said last.
 func (s *Subscriber) Online() bool { return s.is(online) }
+
+// SetCrashed says that the session crashed, for those who count what it did not
+// live to see.
+func (s *Subscriber) SetCrashed() { s.flags.Or(crashed) }
+
+// Crashed tells whether SetCrashed was called.
+func (s *Subscriber) Crashed() bool { return s.is(crashed) }
 
 // Pending is the size in bytes of what was told to the subscriber and not yet
 // taken (Deliver.Done).

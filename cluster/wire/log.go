@@ -11,7 +11,7 @@ import (
 // every command line that hangs up an error, every connection news, and prints to stderr by itself. What an operator
 // must know is logged by the parts that use the remoting. A nil logger discards all of it.
 func QuietFramework(logger *slog.Logger) actor.ConfigOption {
-	handler := slog.Handler(slog.DiscardHandler)
+	var handler slog.Handler = slog.DiscardHandler
 	if logger != nil {
 		handler = quiet{logger.Handler()}
 	}

@@ -52,7 +52,7 @@ func (a *app) spawn() int {
 	if err != nil {
 		return a.fail("%v", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the daemon writes it
 	from, err := log.Seek(0, io.SeekEnd)
 	if err != nil {
 		return a.fail("%v", err)

@@ -18,7 +18,7 @@ import (
 )
 
 // Description is what $SYS and the command line call this broker.
-const Description = "EMQ in Go"
+const Description = "Go MQTT Broker"
 
 // Options of the broker actor.
 type Options struct {

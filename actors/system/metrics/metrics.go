@@ -111,13 +111,18 @@ type Value struct {
 }
 
 // Counters lists every counter in the order of its declaration, followed by
-// the gauge messages/retained, as EMQ shows it among the metrics.
+// the gauge messages/retained, as EMQ shows it among the metrics, and by
+// messages/dropped/<reason> for each reason that has occurred.
 func (r *Registry) Counters() []Value {
 	vs := make([]Value, 0, int(numMetrics)+1)
 	for m := range numMetrics {
 		vs = append(vs, Value{m.String(), r.Get(m)})
 	}
-	return append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
+	vs = append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
+	for _, d := range r.Drops() {
+		vs = append(vs, Value{"messages/dropped/" + d.Name, d.Value})
+	}
+	return vs
 }
 
 // Drop counts n (message, subscription) pairs that end without delivery, by

@@ -49,6 +49,8 @@ type Listener struct {
 	current atomic.Int64
 	closed  reasons
 	known   connections.Listener // what its connections know of it
+
+	reserved socket // bound, until the actor opens it; nil: not
 }
 
 // New makes a listener; it opens when the actor of its Spec starts.
@@ -122,16 +124,53 @@ func (a *acceptor) open() error {
 	return nil
 }
 
-// open opens the socket and notes where it is bound.
-func (l *Listener) open() (net.Listener, error) {
-	socket, err := l.listen()
-	if err != nil {
-		return nil, fmt.Errorf("listener %s cannot listen on %s: %w", l.options.Name, l.options.Address, err)
+// Reserve binds the listener's address without letting anybody in, so that all
+// listeners of a node are known to be free before the first one opens.
+func (l *Listener) Reserve() error {
+	if l.options.Socket != nil {
+		return nil
 	}
-	if addr, ok := socket.Addr().(*net.TCPAddr); ok {
+	s, err := l.bind()
+	if err != nil {
+		return l.failure(err)
+	}
+	l.Discard()
+	l.reserved = s
+	return nil
+}
+
+// Discard gives a reserved address up that was not opened.
+func (l *Listener) Discard() {
+	if l.reserved != nil {
+		_ = l.reserved.Close()
+		l.reserved = nil
+	}
+}
+
+func (l *Listener) failure(err error) error {
+	return fmt.Errorf("listener %s cannot listen on %s: %w", l.options.Name, l.options.Address, err)
+}
+
+// open opens the socket, which may have been reserved, and notes where it is
+// bound.
+func (l *Listener) open() (net.Listener, error) {
+	if l.options.Socket != nil {
+		return l.options.Socket, nil
+	}
+	if l.reserved == nil {
+		if err := l.Reserve(); err != nil {
+			return nil, err
+		}
+	}
+	s, err := l.listen(l.reserved)
+	l.reserved = nil
+	if err != nil {
+		return nil, l.failure(err)
+	}
+	if addr, ok := s.Addr().(*net.TCPAddr); ok {
 		l.bound.Store(addr)
 	}
-	return socket, nil
+	return s, nil
 }
 
 // accept hands on connections until the socket is closed.

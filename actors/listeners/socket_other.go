@@ -4,10 +4,10 @@ package listeners
 
 import "net"
 
-// listen opens the socket; the backlog is the system's.
-func (l *Listener) listen() (net.Listener, error) {
-	if l.options.Socket != nil {
-		return l.options.Socket, nil
-	}
-	return net.Listen("tcp", l.options.Address)
-}
+// socket listens already: here that cannot be parted from binding. The backlog
+// is the system's.
+type socket = net.Listener
+
+func (l *Listener) bind() (socket, error) { return net.Listen("tcp", l.options.Address) }
+
+func (l *Listener) listen(s socket) (net.Listener, error) { return s, nil }

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen opens the socket. Go's own Listen takes the backlog from the system;
-// EMQ has a key for it, so the socket is made here.
-func (l *Listener) listen() (net.Listener, error) {
-	if l.options.Socket != nil {
-		return l.options.Socket, nil
-	}
+// socket is a bound socket that does not listen yet.
+type socket = *os.File
+
+// bind takes the address. Go's own Listen takes the backlog from the system; EMQ
+// has a key for it, so the socket is made here.
+func (l *Listener) bind() (socket, error) {
 	addr, err := net.ResolveTCPAddr("tcp", l.options.Address)
 	if err != nil {
 		return nil, err
@@ -25,13 +25,13 @@ func (l *Listener) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	file := os.NewFile(uintptr(fd), l.options.Name)
-	defer func() { _ = file.Close() }() // FileListener has a copy of its own
 	unix.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), l.options.Name)
 	if err := l.prepare(fd, family, addr, sa); err != nil {
+		_ = file.Close()
 		return nil, err
 	}
-	return net.FileListener(file)
+	return file, nil
 }
 
 func (l *Listener) prepare(fd, family int, addr *net.TCPAddr, sa unix.Sockaddr) error {
@@ -43,14 +43,20 @@ func (l *Listener) prepare(fd, family int, addr *net.TCPAddr, sa unix.Sockaddr) 
 	if family == unix.AF_INET6 && addr.IP == nil { // both families, as Go does
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
-	if err := unix.Bind(fd, sa); err != nil {
-		return os.NewSyscallError("bind", err)
-	}
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
+// listen lets clients come to the socket, which it takes over.
+func (l *Listener) listen(s socket) (net.Listener, error) {
+	defer func() { _ = s.Close() }() // FileListener has a copy of its own
 	backlog := l.options.Backlog
 	if backlog <= 0 {
 		backlog = syscall.SOMAXCONN
 	}
-	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+	if err := unix.Listen(int(s.Fd()), backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	return net.FileListener(s)
 }
 
 func sockaddr(a *net.TCPAddr) (int, unix.Sockaddr) {

@@ -73,6 +73,8 @@ type listed interface {
 	Current() int
 	ShutdownCount() map[string]uint64
 	Spec() kernel.ChildSpec
+	Reserve() error
+	Discard()
 }
 
 // Start starts a node and returns when all its listeners are open. If a part
@@ -104,14 +106,36 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 
 // launch starts the tree.
 func (n *Node) launch() error {
+	if err := n.reserve(); err != nil {
+		return err
+	}
 	specs := n.specs()
 	root, err := kernel.StartRoot(n.system, "node", specs, n.gaveUp)
 	if err != nil {
+		n.unreserve()
 		return err
 	}
 	n.root = root
 	n.boot(specs)
 	return nil
+}
+
+// reserve binds the addresses of all listeners: none may open before it is known
+// that all can.
+func (n *Node) reserve() error {
+	for _, l := range n.listeners {
+		if err := l.Reserve(); err != nil {
+			n.unreserve()
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) unreserve() {
+	for _, l := range n.listeners {
+		l.Discard()
+	}
 }
 
 // boot tells what has started, as EMQ's console does.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
 	"emqttd/protocol/topic"
@@ -28,11 +29,12 @@ type reader struct {
 	buf     *Buffer    // what was read, or
 	err     error      // why not
 	held    []byte     // the beginning of a packet that is not complete; at first, what came with the CONNECT
-	need    int        // its length, 0 if not known yet
+	need    int32      // its length, 0 if not known yet
+	since   uint32     // when the deadline for its rest was set, Unix seconds; 0 for none
 	aliases map[uint16]topic.Name
 	// enhanced is nil unless the client authenticated that way.
 	enhanced *enhanced
-	stalled  bool // a deadline for the rest of it is set
+	moved    bool // this turn has completed a packet
 	// ephemeral says that the session was to end with the connection, which a
 	// DISCONNECT cannot change. [MQTT-3.14.2-2]
 	ephemeral bool
@@ -85,9 +87,7 @@ func (r *reader) turn() *readerDone {
 		return r.lost(r.err)
 	}
 	if r.buf == nil {
-		first := r.held
-		r.held = nil
-		return r.consume(first)
+		return r.consume(r.held) // the handshake has counted its bytes
 	}
 	buf := r.buf
 	r.buf = nil
@@ -95,7 +95,8 @@ func (r *reader) turn() *readerDone {
 	data := buf.Data
 	if r.need > bufferSize {
 		r.held = append(r.held, buf.Data...)
-		if data = r.held; len(data) < r.need {
+		r.c.rt.Metrics.Add(metrics.BytesReceived, uint64(len(buf.Data)))
+		if data = r.held; len(data) < int(r.need) {
 			r.c.lastSeen.Store(time.Now().UnixMilli())
 			return nil
 		}
@@ -106,18 +107,27 @@ func (r *reader) turn() *readerDone {
 }
 
 // watchStall gives a client that has sent the beginning of a packet a deadline
-// for the rest: a slow drip must not hold a connection for ever.
+// for the rest: a slow drip must not hold a connection for ever. Each packet has
+// its own, give or take a second: one that streams without a pause is not slow,
+// although every read ends within a packet.
 func (r *reader) watchStall() {
-	stalled := len(r.held) > 0
-	if stalled == r.stalled || r.c.rt.IdleTimeout <= 0 {
+	moved := r.moved
+	r.moved = false
+	if len(r.held) == 0 {
+		if r.since != 0 {
+			r.since = 0
+			_ = r.c.t.SetReadDeadline(time.Time{})
+		}
 		return
 	}
-	r.stalled = stalled
-	t := time.Time{}
-	if stalled {
-		t = time.Now().Add(r.c.rt.IdleTimeout)
+	if r.c.rt.IdleTimeout <= 0 || r.since != 0 && !moved {
+		return
 	}
-	_ = r.c.t.SetReadDeadline(t)
+	now := time.Now()
+	if s := uint32(now.Unix()); s != r.since {
+		r.since = s
+		_ = r.c.t.SetReadDeadline(now.Add(r.c.rt.IdleTimeout))
+	}
 }
 
 func (r *reader) lost(err error) *readerDone {
@@ -149,11 +159,11 @@ func (r *reader) consume(data []byte) *readerDone {
 		}
 		end := n + h.Remaining
 		if end > len(data) {
-			r.need = end
+			r.need = int32(end)
 			break
 		}
 		done = in.packet(h, data[n:end], len(data))
-		data = data[end:]
+		data, r.moved = data[end:], true
 	}
 	in.finish()
 	r.keep(data)

@@ -49,11 +49,12 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	c.Request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
 }
 
-// unheard handles that the connection ended before it heard of Attached. One
-// that made the session cannot say good-bye to it, for it never learned of it.
+// unheard handles that the connection ended before it heard of Attached. The one
+// that made the session cannot say good-bye to it, for it never learned of it,
+// and nobody else knows it. Any other does say good-bye.
 func (s *session) unheard(c actor.Context) {
-	if l := s.link; l != nil {
-		s.detach(c, &Detach{Generation: l.generation, End: s.first})
+	if l := s.link; l != nil && s.first {
+		s.detach(c, &Detach{Generation: l.generation, End: true})
 	}
 }
 

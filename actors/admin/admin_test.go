@@ -19,6 +19,7 @@ type fakeNode struct {
 	sessions  []SessionInfo
 	subs      []SubscriptionInfo
 	routes    []RouteInfo
+	drained   string
 	kicked    []string
 	killed    []string
 	published []PublishRequest
@@ -79,6 +80,11 @@ func (f *fakeNode) sources() *Sources {
 		Running: func() bool { return f.running },
 		Uptime:  func() time.Duration { return 212 * time.Second },
 		Stop:    func() { close(f.stopped) },
+		Drain: func(server string, moved bool) int {
+			f.drained = fmt.Sprint(server, moved)
+			return 7
+		},
+		Undrain: func() { f.drained = "off" },
 		Clients: func(cursor string, limit int) ([]ClientInfo, string) { return pages(f.clients, cursor, limit) },
 		Client: func(id string) (ClientInfo, bool) {
 			return find(f.clients, func(c ClientInfo) bool { return c.ID == id })

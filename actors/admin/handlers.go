@@ -61,7 +61,30 @@ func coreHandlers() []*Handler {
 			{"node ping", "Ask whether the node runs"},
 			{"node stop", "Stop the node"},
 		}},
+		{Name: "drain", Run: drain, Usage: []Usage{
+			{"drain [<Server>]", "Refuse new clients and send the others to Server, little by little"},
+			{"drain [<Server>] --moved", "The same, for good: clients need not come back"},
+			{"drain off", "Take clients again"},
+		}},
 	}
+}
+
+// drain empties a node of its clients, so that it can be stopped without a storm.
+func drain(r *Request) Result {
+	args := slices.Clone(r.Args)
+	moved := slices.Contains(args, "--moved")
+	args = slices.DeleteFunc(args, func(a string) bool { return a == "--moved" })
+	server := ""
+	switch {
+	case len(args) == 1 && args[0] == "off" && !moved:
+		r.Sources.Undrain()
+		return Result{Text: "ok\n"}
+	case len(args) > 1 || len(args) == 1 && strings.HasPrefix(args[0], "-"):
+		return r.WrongArguments()
+	case len(args) == 1:
+		server = args[0]
+	}
+	return Result{Text: fmt.Sprintf("Draining: %d clients are asked to leave.\n", r.Sources.Drain(server, moved))}
 }
 
 func help(r *Request) Result {

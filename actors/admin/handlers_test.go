@@ -58,6 +58,9 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"actors kill node", "Error: the root is not killed; use `emqttd stop`\n", 1},
 		{"node ping", "pong\n", 0},
 		{"node stop", "ok\n", 0},
+		{"drain", "Draining: 7 clients are asked to leave.\n", 0},
+		{"drain mqtt://b:1883 --moved", "Draining: 7 clients are asked to leave.\n", 0},
+		{"drain off", "ok\n", 0},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			got, code := ctl(t, newFake().sources(), strings.Fields(tc.args)...)
@@ -120,7 +123,7 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
 	}
 	for _, args := range []string{
 		"clients", "clients list all", "clients kick", "sessions list odd", "sessions", "routes x", "topics x y z",
-		"subscriptions add c1 t", "listeners stop", "actors", "actors tree a b", "broker x", "node", "status x",
+		"subscriptions add c1 t", "listeners stop", "actors", "actors tree a b", "broker x", "node", "drain a b", "drain --all", "status x",
 	} {
 		got, code := ctl(t, src, strings.Fields(args)...)
 		name := strings.Fields(args)[0]

@@ -21,6 +21,10 @@ type Sources struct {
 	Running func() bool          // false while the node starts or stops
 	Uptime  func() time.Duration // since the node started
 	Stop    func()               // begins an orderly stop and returns at once
+	// Drain refuses new clients and begins to send away those that are there; it returns how many there are. server is
+	// told to clients of MQTT 5 and may be empty; moved says that they need not come back. Undrain takes clients again.
+	Drain   func(server string, moved bool) (clients int)
+	Undrain func()
 
 	Clients func(cursor string, limit int) (page []ClientInfo, next string)
 	Client  func(id string) (ClientInfo, bool)

@@ -116,6 +116,11 @@ func (c *connection) Receive(ctx actor.Context) {
 		}
 	case *Kick:
 		c.close(ctx, "kick", protocol.AdministrativeAction)
+	case *Redirect:
+		if c.phase == online {
+			c.farewell(m.Code, m.Server)
+		}
+		c.close(ctx, "redirected", 0)
 	case *kernel.Wake:
 		c.onWake(ctx)
 	case *kernel.Empty, *actor.Stopped:
@@ -270,18 +275,18 @@ func (c *connection) close(ctx actor.Context, reason string, code protocol.Reaso
 			c.refuse()
 		}
 	} else if code != 0 {
-		c.farewell(code)
+		c.farewell(code, "")
 	}
 	c.phase, c.reason = closing, reason
 	ctx.Stop(c.self)
 }
 
 // farewell tells a client of MQTT 5 why its connection ends. [MQTT-4.13.1-1]
-func (c *connection) farewell(code protocol.ReasonCode) {
+func (c *connection) farewell(code protocol.ReasonCode, server string) {
 	if c.client.Version != mqtt.V5 {
 		return
 	}
-	p := mqtt.Disconnect{Code: code}
+	p := mqtt.Disconnect{Code: code, ServerReference: server}
 	if !c.client.NoProblemInfo {
 		p.Reason = code.String()
 	}
@@ -309,7 +314,7 @@ func (c *connection) stop(ctx actor.Context) {
 			c.abort(ctx, false)
 		} else if c.rt.ShuttingDown.Load() {
 			c.reason = "shutdown"
-			c.farewell(protocol.ServerShuttingDown)
+			c.farewell(protocol.ServerShuttingDown, "")
 		}
 	}
 	_ = c.t.Close()

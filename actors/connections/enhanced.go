@@ -34,13 +34,13 @@ func (h *handshake) authenticate() (data []byte, user string, err error) {
 	method := h.connect.Properties.AuthMethod
 	x, ok := h.rt.Access.Exchange(method)
 	if !ok {
-		return nil, "", &refusal{protocol.BadAuthenticationMethod, "bad_authentication_method"} // [MQTT-4.12.0-1]
+		return nil, "", &refusal{code: protocol.BadAuthenticationMethod, reason: "bad_authentication_method"} // [MQTT-4.12.0-1]
 	}
 	data = h.connect.Properties.AuthData
 	for {
 		reply, done, err := x.Step(data)
 		if err != nil {
-			return nil, "", &refusal{protocol.NotAuthorized, "auth_failure"} // [MQTT-4.12.0-4]
+			return nil, "", &refusal{code: protocol.NotAuthorized, reason: "auth_failure"} // [MQTT-4.12.0-4]
 		}
 		if done {
 			return reply, x.Username(), nil

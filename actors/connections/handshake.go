@@ -55,6 +55,7 @@ type handshake struct {
 type refusal struct {
 	code   protocol.ReasonCode
 	reason string
+	server string // Server Reference
 }
 
 func (r *refusal) Error() string { return r.reason }
@@ -129,6 +130,9 @@ func (h *handshake) accept() (*accepted, error) {
 	cred := access.Credentials{
 		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...), Peer: ip,
 	}
+	if err := h.drained(); err != nil {
+		return nil, err
+	}
 	if err := h.offered(); err != nil {
 		return nil, err
 	}
@@ -166,9 +170,9 @@ func (h *handshake) offered() error {
 	case !p.HasWill:
 		return nil
 	case p.Will.QoS > f.MaximumQoS: // [MQTT-3.2.2-12]
-		return &refusal{protocol.QoSNotSupported, "qos_not_supported"}
+		return &refusal{code: protocol.QoSNotSupported, reason: "qos_not_supported"}
 	case p.Will.Retain && f.NoRetain && p.Version == mqtt.V5: // [MQTT-3.2.2-13]
-		return &refusal{protocol.RetainNotSupported, "retain_not_supported"}
+		return &refusal{code: protocol.RetainNotSupported, reason: "retain_not_supported"}
 	default:
 		return nil
 	}
@@ -179,11 +183,11 @@ func (h *handshake) clientID() (id string, assigned bool, err error) {
 	p := &h.connect
 	switch {
 	case len(p.ClientID) > h.rt.MaxClientID:
-		return "", false, &refusal{protocol.ClientIdentifierNotValid, "client_id_too_long"}
+		return "", false, &refusal{code: protocol.ClientIdentifierNotValid, reason: "client_id_too_long"}
 	case p.ClientID != "":
 		return strings.Clone(p.ClientID), false, nil
 	case p.Version == mqtt.V31, p.Version == mqtt.V311 && !p.CleanStart: // [MQTT-3.1.3-8]
-		return "", false, &refusal{protocol.ClientIdentifierNotValid, "client_id_empty"}
+		return "", false, &refusal{code: protocol.ClientIdentifierNotValid, reason: "client_id_empty"}
 	default:
 		return "emqttd_" + rand.Text(), true, nil
 	}
@@ -194,11 +198,11 @@ func verdict(d access.Decision) error {
 	case access.Accept:
 		return nil
 	case access.BadCredential:
-		return &refusal{protocol.BadUserNameOrPassword, "auth_failure"}
+		return &refusal{code: protocol.BadUserNameOrPassword, reason: "auth_failure"}
 	case access.Unavailable:
-		return &refusal{protocol.ServerUnavailable, "auth_unavailable"}
+		return &refusal{code: protocol.ServerUnavailable, reason: "auth_unavailable"}
 	default:
-		return &refusal{protocol.NotAuthorized, "not_authorized"}
+		return &refusal{code: protocol.NotAuthorized, reason: "not_authorized"}
 	}
 }
 
@@ -278,11 +282,11 @@ func (h *handshake) refuse(err error) {
 	switch {
 	case errors.As(err, &r):
 		reason = r.reason
-		h.connack(r.code)
+		h.connack(r.code, r.server)
 	case errors.As(err, &e):
 		reason = e.Reason
 		if h.connect.Version == mqtt.V5 || e.Code == protocol.UnsupportedProtocolVersion && h.connect.Version != 0 {
-			h.connack(e.Code) // [MQTT-3.1.2-2] [MQTT-4.13.1-1]
+			h.connack(e.Code, "") // [MQTT-3.1.2-2] [MQTT-4.13.1-1]
 		}
 	default:
 		if reason = reasonOf(err); reason == "timeout" {
@@ -297,8 +301,9 @@ func (h *handshake) refuse(err error) {
 }
 
 // connack writes a refusing CONNACK and ends our direction.
-func (h *handshake) connack(code protocol.ReasonCode) {
+func (h *handshake) connack(code protocol.ReasonCode, server string) {
 	p := mqtt.Connack{Code: code}
+	p.Properties.ServerReference = server
 	b := p.Append(nil, h.connect.Version)
 	_ = h.t.SetWriteDeadline(time.Now().Add(lingerTime))
 	n, _ := h.t.Write(b)

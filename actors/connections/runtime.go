@@ -65,6 +65,7 @@ type Runtime struct {
 	turn  atomic.Uint64 // of the next shard
 
 	workers workers
+	drain   atomic.Pointer[Drain]
 }
 
 // Close ends the goroutines that wait for work. The connections have ended.

@@ -23,6 +23,8 @@ func (n *Node) sources() *admin.Sources {
 		Running:        n.running.Load,
 		Uptime:         func() time.Duration { return time.Since(n.started) },
 		Stop:           n.requestStop,
+		Drain:          n.drain,
+		Undrain:        func() { n.connections.SetDrain(nil) },
 		Clients:        n.listClients,
 		Client:         n.client,
 		Kick:           n.kick,

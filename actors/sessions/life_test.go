@@ -133,21 +133,18 @@ func TestAnOlderConnectionCannotTakeOverANewerOne(t *testing.T) {
 // client may come in the same turn.
 func TestAClientThatComesBackInTheSameTurnIsSpokenToInItsOwnVersion(t *testing.T) {
 	inRig(t, delivery.Limits{}, func(r *rig) {
-		_, pid := r.open("a", persistent("c"))
+		c, pid := r.open("a", persistent("c"))
+		r.subscribe(c, pid, 1, 1, "x")
+		r.publish("x", "in flight", 1)
 		d := r.conn("b")
 		a := hello(d, "c", 2, 100)
 		a.Client.Version = mqtt.V5
-		r.send(pid, &Detach{Generation: 1, Normal: true})
-		r.send(pid, a)
-		ps := d.packets(t, mqtt.V5)
-		if len(ps) != 1 || ps[0].typ != mqtt.CONNACK {
-			t.Fatalf("it begins with %+v", ps)
-		}
-		r.send(pid, &Subscribe{Generation: 2, ID: 1, Requests: []Request{request("x", 0)}})
-		d.packets(t, mqtt.V5)
-		r.publish("x", "m", 0)
-		if got := payloads(d.packets(t, mqtt.V5)); !slices.Equal(got, []string{"m"}) {
-			t.Errorf("got %v", got)
+		block(r, func() {
+			r.send(pid, &Detach{Generation: 1, Normal: true})
+			r.send(pid, a)
+		})
+		if ps := d.packets(t, mqtt.V5); len(ps) != 2 || ps[0].typ != mqtt.CONNACK || ps[1].payload != "in flight" {
+			t.Errorf("it begins with %+v", ps)
 		}
 	})
 }
@@ -307,7 +304,6 @@ func TestUnacknowledgedMessagesAreSentAgainAfterAReconnect(t *testing.T) {
 		if len(ps) != 2 || !ps[1].dup || ps[1].payload != "m" {
 			t.Errorf("after the reconnect it sent %+v", ps)
 		}
-		// The wake-up for the expiry, in 100 s, must not keep the next one away.
 		time.Sleep(25 * time.Second)
 		if ps := d.packets(t, mqtt.V311); len(ps) != 1 || !ps[0].dup {
 			t.Errorf("after the retry interval of the new connection it sent %+v", ps)
@@ -318,6 +314,23 @@ func TestUnacknowledgedMessagesAreSentAgainAfterAReconnect(t *testing.T) {
 		time.Sleep(time.Minute)
 		if ps := d.packets(t, mqtt.V311); len(ps) != 0 {
 			t.Errorf("after PUBACK it sent %+v", ps)
+		}
+	})
+}
+
+// The wake-up for the expiry, far away, must not keep the nearer ones away.
+func TestWhatWaitedForAnAbsentClientIsSentAgainToo(t *testing.T) {
+	inRig(t, delivery.Limits{RetryInterval: 20 * time.Second}, func(r *rig) {
+		c, pid := r.open("a", persistent("c"))
+		r.subscribe(c, pid, 1, 1, "x")
+		r.send(pid, &Detach{Generation: 1})
+		r.publish("x", "m", 1)
+		d := r.conn("b")
+		r.send(pid, hello(d, "c", 2, 100))
+		d.packets(t, mqtt.V311)
+		time.Sleep(25 * time.Second)
+		if ps := d.packets(t, mqtt.V311); len(ps) != 1 || !ps[0].dup {
+			t.Errorf("after the retry interval it sent %+v", ps)
 		}
 	})
 }

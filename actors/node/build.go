@@ -14,6 +14,7 @@ import (
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
+	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/broker"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
@@ -89,6 +90,10 @@ func (n *Node) buildSessions() {
 		QueueLength: q.MaxLength, QueueBytes: q.MaxBytes, StoreQoS0: q.StoreQoS0,
 		UpgradeQoS: s.UpgradeQoS, IgnoreLoop: s.IgnoreLoopDeliver,
 	}
+	if q.MaxLength > 0 {
+		limits.HighWatermark = int(float64(q.MaxLength) * q.HighWatermark)
+		limits.LowWatermark = int(float64(q.MaxLength) * q.LowWatermark)
+	}
 	if q.Priority {
 		limits.Priorities = q.Priorities
 	}
@@ -97,6 +102,10 @@ func (n *Node) buildSessions() {
 		Metrics: n.metrics, Store: store.Memory{}, Log: n.log, Limits: limits,
 		MaxSubscriptions: s.MaxSubscriptions,
 	}
+	n.alarms = alarm.NewBoard(n.log, func(name, payload string) {
+		n.say("$SYS/brokers/"+n.config.Node.Name+"/alarms/"+name, payload, false)
+	})
+	n.sessions.Alarm = n.alarms.Take
 }
 
 func (n *Node) buildConnections() error {
@@ -196,11 +205,14 @@ func (n *Node) brokerOptions() broker.Options {
 	return broker.Options{
 		Node: n.config.Node.Name, Version: n.options.Version, Started: n.started,
 		Interval: n.config.MQTT.SysInterval, Metrics: n.metrics,
-		Publish: func(name, payload string, retain bool) {
-			n.sessions.PublishOne(&protocol.Message{
-				Topic: topic.Name(name), Payload: []byte(payload), Retain: retain, Sys: true,
-				Arrived: time.Now().UnixMilli(),
-			})
-		},
+		Publish: n.say,
 	}
+}
+
+// say publishes a $SYS message.
+func (n *Node) say(name, payload string, retain bool) {
+	n.sessions.PublishOne(&protocol.Message{
+		Topic: topic.Name(name), Payload: []byte(payload), Retain: retain, Sys: true,
+		Arrived: time.Now().UnixMilli(),
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"emqttd/actors/listeners"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
+	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -58,6 +59,7 @@ type Node struct {
 	registry    *registry.Registry
 	sessions    *sessions.Runtime
 	connections *connections.Runtime
+	alarms      *alarm.Board
 	listeners   []listed
 
 	stopping sync.Once

@@ -25,6 +25,7 @@ import (
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/store"
+	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -49,6 +50,8 @@ type Runtime struct {
 	Limits   *delivery.Limits
 	// MaxSubscriptions of one session; 0 is no bound.
 	MaxSubscriptions int
+	// Alarm takes alarms; it does not block.
+	Alarm func(alarm.Alarm)
 
 	once  sync.Once
 	props *actor.Props

@@ -1,12 +1,14 @@
 package sessions
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
+	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -190,6 +192,17 @@ func (s *session) count(out *delivery.Out) {
 		m.Add(metrics.PacketsPubrelSent, uint64(out.Pubrels))
 	}
 	m.Add(metrics.PacketsSent, n)
+	switch out.Watermark {
+	case delivery.High:
+		i := s.state.Info()
+		s.rt.Alarm(alarm.Alarm{
+			ID: "queue_high_watermark." + s.id, Severity: "warning",
+			Title:   "session " + s.id + " has a queue over the high watermark",
+			Summary: fmt.Sprintf("queue length %d, high watermark %d", i.Queued, s.rt.Limits.HighWatermark),
+		})
+	case delivery.Low:
+		s.rt.Alarm(alarm.Alarm{ID: "queue_high_watermark." + s.id, Cleared: true})
+	}
 	out.Reasons(func(r delivery.Reason, n int) { m.Drop(r.String(), uint64(n)) })
 }
 

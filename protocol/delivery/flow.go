@@ -215,6 +215,9 @@ func (s *State) Abandon(out *Out, r Reason) {
 	for n := s.queue.n + len(s.replay); n > 0; n-- {
 		s.drop(out, r)
 	}
+	if s.high {
+		s.high, out.Watermark = false, Low
+	}
 	s.traffic = nil
 }
 

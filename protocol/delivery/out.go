@@ -5,6 +5,16 @@ import (
 	"emqttd/protocol/mqtt"
 )
 
+// Watermark says how full a queue has become.
+type Watermark uint8
+
+// The watermarks.
+const (
+	None Watermark = iota
+	High
+	Low
+)
+
 // Reason says why a message for one subscription ended without being delivered.
 type Reason uint8
 
@@ -47,6 +57,8 @@ type Out struct {
 	Pubrels int
 	// Dropped counts messages that ended, by reason.
 	Dropped [numReasons]int
+	// Watermark says that the queue has passed one.
+	Watermark Watermark
 	// Acked counts deliveries that the client has acknowledged in full.
 	Acked int
 
@@ -59,6 +71,7 @@ func (o *Out) Reset() {
 	o.Packets = o.Packets[:0]
 	o.Sent, o.Pubrels, o.Acked = [3]int{}, 0, 0
 	o.Dropped = [numReasons]int{}
+	o.Watermark = None
 	o.publish = mqtt.Publish{}
 }
 

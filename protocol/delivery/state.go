@@ -37,6 +37,9 @@ type Limits struct {
 	// counts for its bytes and a fixed overhead (protocol.Message.Size).
 	QueueLength int
 	QueueBytes  int
+	// HighWatermark and LowWatermark are the lengths of the queue above which it
+	// is told to be filling up, and below which to be well again; 0 for never.
+	HighWatermark, LowWatermark int
 	// Priorities by exact topic; nil for a queue without priorities.
 	Priorities map[string]int
 	// StoreQoS0 keeps QoS 0 messages for an absent client.
@@ -66,6 +69,7 @@ type State struct {
 	quota    int32 // window size of the present connection
 	online   bool
 	retry    bool // of the present connection: MQTT 3.x
+	high     bool // the queue was last told to be filling up
 }
 
 // traffic is the part of a State that a session needs which gets more than QoS 0
@@ -178,6 +182,9 @@ func (s *State) enqueue(out *Out, it item) {
 	}
 	s.queue.push(it, l.priority(it.msg.Topic))
 	s.enqueued++
+	if l.HighWatermark > 0 && !s.high && s.queue.n > l.HighWatermark {
+		s.high, out.Watermark = true, High
+	}
 }
 
 func (s *State) drop(out *Out, r Reason) {
@@ -221,6 +228,9 @@ func (s *State) Fill(out *Out, now int64) {
 			break
 		}
 		s.forward(out, s.queue.pop(), now)
+	}
+	if s.high && s.queue.n < s.limits.LowWatermark {
+		s.high, out.Watermark = false, Low
 	}
 	i := 0
 	for ; i < len(s.replay) && out.open(); i++ {

@@ -222,6 +222,32 @@ func TestQueueDropsTheOldestWhenFull(t *testing.T) {
 	w.want("b/1#1 c/1#2")
 }
 
+func TestWatermarksAreToldOnceEach(t *testing.T) {
+	l := limits()
+	l.QueueLength, l.HighWatermark, l.LowWatermark, l.MaxInflight = 10, 6, 2, 1
+	w := online(t, l)
+	w.s.Detach(&w.Out)
+	var told []Watermark
+	for range 9 {
+		w.deliver("x", 1, 1)
+		told = append(told, w.Watermark)
+		w.Reset()
+	}
+	w.s.Attach(&w.Out, 0, w.now)
+	for id := protocol.PacketID(1); id <= 9; id++ {
+		w.ack(mqtt.PUBACK, id)
+		told = append(told, w.Watermark)
+		w.Reset()
+	}
+	got := ""
+	for _, x := range told {
+		got += string("-HL"[x])
+	}
+	if got != "------H--"+"------L--" {
+		t.Errorf("told %s", got)
+	}
+}
+
 func TestQueueIsBoundedByBytes(t *testing.T) {
 	l := limits()
 	l.QueueBytes = 3 * message("x", 1).Size()

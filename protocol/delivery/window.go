@@ -32,7 +32,7 @@ type window struct {
 	ring    []flight // capacity is a power of two
 	head, n int      // n counts gaps too
 	live    int
-	unsent  int // of those: not yet sent on this connection
+	unsent  int               // of those: not yet sent on this connection
 	last    protocol.PacketID // the identifier handed out last
 	jumbled bool
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"emqttd/actors/access"
@@ -34,6 +35,8 @@ type accepted struct {
 // from the start.
 func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 	t := NewTransport(conn)
+	rt.handshakes.begin(t)
+	defer rt.handshakes.end(t)
 	h := &handshake{rt: rt, t: t, l: l}
 	a, err := h.run()
 	if err != nil {
@@ -41,6 +44,42 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 		return
 	}
 	rt.spawn(a)
+}
+
+// handshakes are those under way: nobody else knows their goroutines.
+type handshakes struct {
+	mu     sync.Mutex
+	open   map[Transport]struct{}
+	closed bool
+}
+
+func (hs *handshakes) begin(t Transport) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if hs.closed {
+		_ = t.Close()
+		return
+	}
+	if hs.open == nil {
+		hs.open = make(map[Transport]struct{})
+	}
+	hs.open[t] = struct{}{}
+}
+
+func (hs *handshakes) end(t Transport) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	delete(hs.open, t)
+}
+
+// close ends all of them, and those that begin later.
+func (hs *handshakes) close() {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.closed = true
+	for t := range hs.open {
+		_ = t.Close()
+	}
 }
 
 type handshake struct {

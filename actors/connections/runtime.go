@@ -64,12 +64,17 @@ type Runtime struct {
 	props *actor.Props
 	turn  atomic.Uint64 // of the next shard
 
-	workers workers
-	drain   atomic.Pointer[Drain]
+	workers    workers
+	handshakes handshakes
+	drain      atomic.Pointer[Drain]
 }
 
-// Close ends the goroutines that wait for work. The connections have ended.
-func (rt *Runtime) Close() { rt.workers.close() }
+// Close ends the goroutines that wait for work or for a CONNECT. The connections
+// have ended.
+func (rt *Runtime) Close() {
+	rt.handshakes.close()
+	rt.workers.close()
+}
 
 // Features are what clients of MQTT 5 are told in CONNACK, and all are held to.
 type Features struct {
@@ -97,13 +102,36 @@ type Listener struct {
 // *accepted.
 func (rt *Runtime) Props() *actor.Props {
 	rt.once.Do(func() {
-		rt.props = kernel.NewProps(func() actor.Actor { return &connection{rt: rt} })
+		rt.props = kernel.NewProps(func() actor.Actor { return &connection{rt: rt} },
+			kernel.WithMailbox(kernel.MailboxOptions{OnLost: lost}))
 	})
 	return rt.props
 }
 
 // spawn starts the actor of an accepted connection.
 func (rt *Runtime) spawn(a *accepted) {
+	if rt.ShuttingDown.Load() {
+		a.drop()
+		return
+	}
 	shard := rt.Shards.At(int(rt.turn.Add(1) % uint64(rt.Shards.Len())))
-	rt.System.Root.Send(shard, &kernel.Spawn{Props: rt.Props(), First: a})
+	rt.System.Root.Send(shard, &kernel.Spawn{Props: rt.Props(), First: a, Reply: func(pid *actor.PID) {
+		if pid == nil {
+			a.drop()
+		}
+	}})
+}
+
+// lost closes the socket of a connection whose actor was stopped before it knew
+// of it.
+func lost(_ kernel.Class, msg any) {
+	if a, ok := msg.(*accepted); ok {
+		a.drop()
+	}
+}
+
+// drop closes a connection that gets no actor.
+func (a *accepted) drop() {
+	_ = a.transport.Close()
+	a.listener.Closed("shutdown")
 }

@@ -55,9 +55,8 @@ build: ## build bin/emqttd and bin/emqttd_ctl, static
 .PHONY: run
 run: build ## build, then run a node here on etc/emq.conf
 	@echo "starting a node on etc/emq.conf; Ctrl-C stops it"
-	@sed -nE 's/^(listener\.[a-z]+\.[a-z_]+|node\.dist_listen) *= *(.*)$$/  \1 listens on \2/p' etc/emq.conf
 	@echo "  try: mosquitto_sub -t 'a/#' -v & mosquitto_pub -t a/b -m hi -q 2"
-	@exec bin/emqttd -c etc/emq.conf foreground
+	@exec bin/emqttd -c etc/emq.conf console
 
 ##@ Test
 

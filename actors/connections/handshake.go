@@ -1,8 +1,10 @@
 package connections
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -34,10 +36,14 @@ type accepted struct {
 // a good one an actor. It blocks until then, at most IdleTimeout, and owns conn
 // from the start.
 func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
-	t := NewTransport(conn)
-	rt.handshakes.begin(t)
-	defer rt.handshakes.end(t)
-	h := &handshake{rt: rt, t: t, l: l}
+	rt.handshakes.begin(conn)
+	defer rt.handshakes.end(conn)
+	o, err := l.open(conn)
+	if err != nil {
+		rt.notOpened(conn, l, err)
+		return
+	}
+	h := &handshake{rt: rt, t: o.Transport, l: l, userName: o.UserName}
 	a, err := h.run()
 	if err != nil {
 		h.refuse(err)
@@ -49,11 +55,11 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 // handshakes are those under way: nobody else knows their goroutines.
 type handshakes struct {
 	mu     sync.Mutex
-	open   map[Transport]struct{}
+	open   map[io.Closer]struct{}
 	closed bool
 }
 
-func (hs *handshakes) begin(t Transport) {
+func (hs *handshakes) begin(t io.Closer) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	if hs.closed {
@@ -61,12 +67,12 @@ func (hs *handshakes) begin(t Transport) {
 		return
 	}
 	if hs.open == nil {
-		hs.open = make(map[Transport]struct{})
+		hs.open = make(map[io.Closer]struct{})
 	}
 	hs.open[t] = struct{}{}
 }
 
-func (hs *handshakes) end(t Transport) {
+func (hs *handshakes) end(t io.Closer) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	delete(hs.open, t)
@@ -83,11 +89,12 @@ func (hs *handshakes) close() {
 }
 
 type handshake struct {
-	rt      *Runtime
-	t       Transport
-	l       *Listener
-	connect mqtt.Connect
-	have    []byte // read and not yet handled
+	rt       *Runtime
+	t        Transport
+	l        *Listener
+	userName string // that stands above the CONNECT's, if not empty
+	connect  mqtt.Connect
+	have     []byte // read and not yet handled
 }
 
 // refusal is an error that is answered with CONNACK.
@@ -167,7 +174,8 @@ func (h *handshake) accept() (*accepted, error) {
 	}
 	ip, port := address(h.t.RemoteAddr())
 	cred := access.Credentials{
-		ClientID: id, Username: strings.Clone(p.UserName), Password: append([]byte(nil), p.Password...), Peer: ip,
+		ClientID: id, Username: strings.Clone(cmp.Or(h.userName, p.UserName)),
+		Password: append([]byte(nil), p.Password...), Peer: ip,
 	}
 	if err := h.drained(); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ package connections
 
 import (
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,9 @@ type Features struct {
 type Listener struct {
 	Name        string
 	SendTimeout time.Duration
+	// Open makes the transport of a new connection and may take its time for
+	// it; nil is NewTransport. What it returns instead is an *OpenError.
+	Open func(net.Conn) (Opened, error)
 	// Closed is called once for each connection that Handshake was given, when
 	// it is over, with the reason.
 	Closed func(reason string)

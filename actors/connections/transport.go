@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"emqttd/protocol/websocket"
 )
 
 // Transport is our end of a Network Connection: bytes in order, both ways. One
@@ -105,7 +107,10 @@ var errNoProgress = errors.New("read returned nothing")
 
 // reasonOf names why reading or writing ended, as metrics and logs show it.
 func reasonOf(err error) string {
+	var ws *websocket.Error
 	switch {
+	case errors.As(err, &ws):
+		return ws.Reason
 	case err == nil, errors.Is(err, net.ErrClosed):
 		return "closed"
 	case errors.Is(err, os.ErrDeadlineExceeded):

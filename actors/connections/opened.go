@@ -1,0 +1,50 @@
+package connections
+
+import (
+	"errors"
+	"net"
+)
+
+// Opened is a new connection on which the client may send its CONNECT.
+type Opened struct {
+	Transport Transport
+	// UserName, if not empty, stands above that of the CONNECT: the client has
+	// proved it, for example by a certificate.
+	UserName string
+}
+
+// OpenError says why a connection did not come as far as its CONNECT.
+type OpenError struct {
+	Reason string // as metrics and logs show it
+	Err    error  // nil if the client got what it wanted
+}
+
+func (e *OpenError) Error() string {
+	if e.Err == nil {
+		return e.Reason
+	}
+	return e.Reason + ": " + e.Err.Error()
+}
+
+// Unwrap is for package errors.
+func (e *OpenError) Unwrap() error { return e.Err }
+
+func (l *Listener) open(c net.Conn) (Opened, error) {
+	if l.Open == nil {
+		return Opened{Transport: NewTransport(c)}, nil
+	}
+	return l.Open(c)
+}
+
+// notOpened closes a connection that has no transport.
+func (rt *Runtime) notOpened(c net.Conn, l *Listener, err error) {
+	_ = c.Close()
+	e := &OpenError{Reason: "handshake_error", Err: err}
+	errors.As(err, &e)
+	if e.Err != nil {
+		rt.Metrics.Refuse(e.Reason)
+		rt.Log.Info("connection refused", "peer", c.RemoteAddr().String(), "reason", e.Reason,
+			"error", e.Err, "listener", l.Name)
+	}
+	l.Closed(e.Reason)
+}

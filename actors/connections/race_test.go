@@ -1,0 +1,6 @@
+//go:build race
+
+package connections
+
+// racing: the race detector makes pools forget at random.
+const racing = true

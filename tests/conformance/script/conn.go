@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"emqttd/tests/conformance/wire"
@@ -20,15 +21,16 @@ var errClosed = errors.New("the broker closed the connection")
 
 // client is one Network Connection of an exchange.
 type client struct {
-	net     net.Conn
-	level   byte
-	limit   int // Maximum Packet Size, 0 for none
-	connack *wire.Packet
-	last    *wire.Packet // that was expected
-	in      chan arrival
-	queue   []arrival // read, and not yet expected
-	done    bool      // closed has been seen, it is not in queue any more
-	got     []*wire.Packet
+	net      net.Conn
+	level    byte
+	limit    int // Maximum Packet Size, 0 for none
+	aliasMax int
+	connack  *wire.Packet
+	last     *wire.Packet // that was expected
+	in       chan arrival
+	queue    []arrival // read, and not yet expected
+	done     bool      // closed has been seen, it is not in queue any more
+	got      []*wire.Packet
 }
 
 func dial(addr string, level byte, timeout time.Duration) (*client, error) {
@@ -49,6 +51,7 @@ func (c *client) listen() {
 		defer close(c.in)
 		var have []byte
 		chunk := make([]byte, 16<<10)
+		aliases := map[string]string{}
 		for {
 			first, body, size, err := wire.Split(have)
 			if err == nil && size == 0 {
@@ -69,6 +72,10 @@ func (c *client) listen() {
 				c.in <- arrival{err: fmt.Errorf("the broker sent a malformed packet % x: %w", have[:min(len(have), 40)], err)}
 				return
 			}
+			if err := c.resolve(p, aliases); err != nil {
+				c.in <- arrival{err: err}
+				return
+			}
 			if c.limit > 0 && size > c.limit {
 				c.in <- arrival{err: fmt.Errorf("%v has %d bytes, more than the Maximum Packet Size", p, size)}
 				return
@@ -77,6 +84,26 @@ func (c *client) listen() {
 			c.in <- arrival{packet: p}
 		}
 	}()
+}
+
+// resolve puts the topic in where an alias stands for it, and checks that the
+// alias is one that the client takes.
+func (c *client) resolve(p *wire.Packet, aliases map[string]string) error {
+	alias, ok := p.Get("alias")
+	if !ok || p.Type != wire.Publish {
+		return nil
+	}
+	if n, _ := strconv.Atoi(alias); n == 0 || n > c.aliasMax {
+		return fmt.Errorf("%v: the client takes aliases up to %d", p, c.aliasMax)
+	}
+	if p.Topic != "" {
+		aliases[alias] = p.Topic
+		return nil
+	}
+	if p.Topic = aliases[alias]; p.Topic == "" {
+		return fmt.Errorf("%v: the alias has no topic", p)
+	}
+	return nil
 }
 
 func (c *client) write(b []byte) {
@@ -131,7 +158,10 @@ func (c *client) take(t byte, wait time.Duration, strict bool) (*wire.Packet, er
 // waiting lists what came and was not asked for.
 func (c *client) waiting() string {
 	s := ""
-	for _, a := range c.queue {
+	for i, a := range c.queue {
+		if i == 4 {
+			return s + "; …"
+		}
 		if a.packet != nil {
 			s += "; " + a.packet.String() + " came"
 		}

@@ -4,6 +4,7 @@
 // An exchange is a list of lines. In every line % stands for a token that no
 // other run of any test has, so that topics and Client Identifiers meet nobody
 // else's; @x for a value captured before; # for the number of the repetition;
+// {N} at the end of a word for N letters;
 // \s \t \0 \xNN for a blank, a tab, U+0000 and a byte. A line that begins with
 // "4:" or "5:" is for that version only.
 //
@@ -36,6 +37,7 @@
 //	a bye [FIELD=VALUE…]       DISCONNECT, then close
 //	a collect                  read until nothing more comes
 //	a count TYPE N|N..M [F?V…] how many of the collected match
+//	a sum b TYPE N             how many of a type a and b have collected together
 //	a every TYPE F?V…          all of the collected match
 //	a unless FIELD?VALUE…      the test ends, passed, if the last expected packet matches
 //	a either TYPE [F?V…]       expect the packet, or that the broker closes

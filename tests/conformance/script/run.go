@@ -123,11 +123,27 @@ func (r *run) line(text string) error {
 func (r *run) replace(w string) string {
 	w = strings.ReplaceAll(w, "%", r.o.Token)
 	if i := strings.LastIndexByte(w, '@'); i >= 0 {
-		if v, ok := r.vars[w[i+1:]]; ok {
-			w = w[:i] + v
+		name, brace := strings.CutSuffix(w[i+1:], "}")
+		if v, ok := r.vars[name]; ok {
+			if w = w[:i] + v; brace {
+				w += "}"
+			}
 		}
 	}
-	return Unescape(w)
+	return Unescape(Expand(w))
+}
+
+// Expand writes {N} out as N letters.
+func Expand(s string) string {
+	i := strings.IndexByte(s, '{')
+	if i < 0 || !strings.HasSuffix(s, "}") {
+		return s
+	}
+	n, err := strconv.Atoi(s[i+1 : len(s)-1])
+	if err != nil {
+		return s
+	}
+	return s[:i] + strings.Repeat("x", n)
 }
 
 func (r *run) step(name, verb string, args []string) error {
@@ -206,6 +222,8 @@ func (r *run) observe(c *client, verb string, args []string) error {
 		return c.closed(r.o.Timeout, func(*wire.Packet) bool { return false })
 	case "collect":
 		return c.collect(r.o.Quiet)
+	case "sum":
+		return r.sum(c, args)
 	case "count", "every":
 		return r.count(c, verb, args)
 	case "need":
@@ -278,6 +296,20 @@ func (r *run) either(c *client, args []string) error {
 		return nil
 	}
 	return err
+}
+
+// sum counts packets of a type that two clients have collected.
+func (r *run) sum(c *client, args []string) error {
+	other, n := r.clients[args[0]], 0
+	for _, p := range append(c.got[:len(c.got):len(c.got)], other.got...) {
+		if wire.TypeName(p.Type) == args[1] {
+			n++
+		}
+	}
+	if strconv.Itoa(n) != args[2] {
+		return fmt.Errorf("want %s, have %d: %v %v", args[2], n, c.got, other.got)
+	}
+	return nil
 }
 
 // absent is what a server says by saying nothing in its CONNACK.

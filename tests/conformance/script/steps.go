@@ -58,6 +58,9 @@ func (r *run) open(name, verb string, args []string) error {
 	if v, ok := p.Get("maxpkt"); ok {
 		c.limit, _ = strconv.Atoi(v)
 	}
+	if v, ok := p.Get("aliasmax"); ok {
+		c.aliasMax, _ = strconv.Atoi(v)
+	}
 	r.note(p)
 	c.write(p.Encode(c.level))
 	if verb == "hello" {
@@ -173,7 +176,7 @@ func holds(have string, ok bool, op, want string) bool {
 		return ok == (op == "=")
 	case op == "=":
 		for _, w := range strings.Split(want, "|") {
-			if ok && have == w {
+			if ok && (have == w || w == "*") || !ok && w == "-" {
 				return true
 			}
 		}

@@ -126,7 +126,7 @@ func parse(line string) (*fault, error) {
 			i++
 			f.nth, err = strconv.Atoi(words[i])
 		default:
-			*into = append(*into, script.Unescape(words[i]))
+			*into = append(*into, script.Unescape(script.Expand(words[i])))
 		}
 	}
 	if f.verb == "hold" && err == nil {

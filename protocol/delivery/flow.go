@@ -95,6 +95,9 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		s.window.remove(f)
 		out.Acked++
 	case t == mqtt.PUBREC && f.phase == awaitPubrec:
+		if f.sent == 0 { // it had come on the last connection
+			s.window.unsent--
+		}
 		f.phase, f.sent = awaitPubcomp, now
 		f.item = item{qos: f.qos}
 		out.pubrel(id)
@@ -248,13 +251,14 @@ func (s *State) Info() Info {
 
 // properties sets what MQTT 5 adds to a PUBLISH: the properties to forward, the
 // remaining Message Expiry Interval [MQTT-3.3.2-6], and the identifiers of the
-// subscriptions that matched.
+// subscriptions that matched. A second that has begun counts: less than one that
+// is left must not be told as none.
 func (o *Out) properties(it *item, now int64) {
 	p := &o.publish
 	p.Properties = it.msg.Properties
 	if it.msg.Expires != 0 {
 		p.HasMessageExpiry = true
-		p.MessageExpiry = uint32(max(0, it.msg.Expires-now) / 1000)
+		p.MessageExpiry = uint32((max(0, it.msg.Expires-now) + 999) / 1000)
 	}
 	if it.subID == 0 {
 		return

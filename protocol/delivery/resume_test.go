@@ -107,3 +107,30 @@ func equal(a, b []string) bool {
 	}
 	return true
 }
+
+func TestPubrecOfAMessageNotYetSentAgainLeavesRoomForOthers(t *testing.T) {
+	w := online(t, limits())
+	w.deliver("a", 2, 2)
+	w.deliver("b", 2, 2)
+	w.Reset()
+	w.s.Detach(&w.Out)
+	w.s.Attach(&w.Out, 1, w.now)
+	w.want("a/2dup#1")
+	w.ack(mqtt.PUBREC, 2) // the client had b before the connection was lost
+	w.ack(mqtt.PUBREC, 1)
+	w.want("PUBREL#2 PUBREL#1")
+	w.ack(mqtt.PUBCOMP, 2)
+	w.ack(mqtt.PUBCOMP, 1)
+	w.deliver("c", 2, 2)
+	w.want("c/2#3")
+}
+
+func TestTheRemainingExpiryIntervalIsRoundedUp(t *testing.T) { // [MQTT-3.3.2-6]
+	for left, want := range map[int64]uint32{1: 1, 999: 1, 1000: 1, 1001: 2, 0: 0, -5000: 0} {
+		o := &Out{}
+		o.properties(&item{msg: &protocol.Message{Expires: 10_000}}, 10_000-left)
+		if got := o.publish.MessageExpiry; got != want || !o.publish.HasMessageExpiry {
+			t.Errorf("%d ms left: told as %d s, want %d", left, got, want)
+		}
+	}
+}

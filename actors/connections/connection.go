@@ -317,6 +317,10 @@ func (c *connection) stop(ctx actor.Context) {
 			c.farewell(protocol.ServerShuttingDown, "")
 		}
 	}
+	// Whoever sees the socket closed finds it counted.
+	c.rt.Metrics.Gauge(metrics.Clients, -1)
+	c.rt.Metrics.Close(c.reason)
+	c.listener.Closed(c.reason)
 	_ = c.t.Close()
 	c.box.close()
 	if c.session != nil {
@@ -326,10 +330,7 @@ func (c *connection) stop(ctx actor.Context) {
 		}
 		ctx.Send(c.session, d)
 	}
-	c.rt.Metrics.Gauge(metrics.Clients, -1)
-	c.rt.Metrics.Close(c.reason)
 	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.reason)
-	c.listener.Closed(c.reason)
 }
 
 // onDrained passes on that the outbox has room again.

@@ -57,7 +57,6 @@ const joinTime = 10 * time.Second
 type connection struct {
 	rt       *Runtime
 	self     *actor.PID
-	shard    *actor.PID
 	session  *actor.PID
 	accepted *accepted // until online
 	t        Transport
@@ -65,11 +64,11 @@ type connection struct {
 	listener *Listener
 	reader   reader
 	box      outbox
-	lastSeen atomic.Int64 // of any byte, Unix milliseconds; the reader writes it
+	lastSeen atomic.Int64 // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
+	flow     sessions.Flow
 	gen      uint64
-	reason   string // why it closes
 	phase    phase
-	done     *readerDone // how the client took its leave; nil if it did not
+	done     *readerDone // how it ended: why, and how the client took its leave; nil before
 	retried  bool
 	relieved bool // the outbox has had room again before the session was known
 }
@@ -78,7 +77,7 @@ type connection struct {
 func (c *connection) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		c.self, c.shard = ctx.Self(), ctx.Parent()
+		c.self = ctx.Self()
 	case *actor.Stopping:
 		c.stop(ctx)
 	case *accepted:
@@ -212,7 +211,7 @@ func (c *connection) keepAlive() time.Duration {
 }
 
 func (c *connection) wake(ctx actor.Context, at time.Time) {
-	ctx.Send(c.shard, &kernel.WakeAt{PID: c.self, At: at})
+	ctx.Send(ctx.Parent(), &kernel.WakeAt{PID: c.self, At: at})
 }
 
 // onWake looks whether the client is still there, or why joining takes so long.
@@ -220,7 +219,11 @@ func (c *connection) onWake(ctx actor.Context) {
 	switch c.phase {
 	case online:
 		k := c.keepAlive()
-		due := time.UnixMilli(c.lastSeen.Load()).Add(k)
+		seen := c.lastSeen.Load()
+		if seen < 0 { // a client that we make wait is not silent
+			seen = time.Now().UnixMilli()
+		}
+		due := time.UnixMilli(seen).Add(k)
 		if k > 0 && !time.Now().Before(due) {
 			c.close(ctx, "keepalive_timeout", protocol.KeepAliveTimeout)
 		} else if k > 0 {
@@ -277,8 +280,17 @@ func (c *connection) close(ctx actor.Context, reason string, code protocol.Reaso
 	} else if code != 0 {
 		c.farewell(code, "")
 	}
-	c.phase, c.reason = closing, reason
+	c.phase = closing
+	c.because(reason)
 	ctx.Stop(c.self)
+}
+
+// because notes why the connection ends.
+func (c *connection) because(reason string) {
+	if c.done == nil {
+		c.done = &readerDone{}
+	}
+	c.done.reason = reason
 }
 
 // farewell tells a client of MQTT 5 why its connection ends. [MQTT-4.13.1-1]
@@ -309,28 +321,27 @@ func (c *connection) stop(ctx actor.Context) {
 		return
 	}
 	if c.phase != closing {
-		c.reason = "killed"
+		c.because("killed")
 		if c.phase != online {
 			c.abort(ctx, false)
 		} else if c.rt.ShuttingDown.Load() {
-			c.reason = "shutdown"
+			c.because("shutdown")
 			c.farewell(protocol.ServerShuttingDown, "")
 		}
 	}
 	// Whoever sees the socket closed finds it counted.
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
-	c.rt.Metrics.Close(c.reason)
-	c.listener.Closed(c.reason)
+	c.rt.Metrics.Close(c.done.reason)
+	c.listener.Closed(c.done.reason)
 	_ = c.t.Close()
 	c.box.close()
+	c.flow.Close()
 	if c.session != nil {
-		d := &sessions.Detach{Generation: c.gen}
-		if c.done != nil {
-			d.Normal, d.Expiry, d.HasExpiry = c.done.normal, c.done.expiry, c.done.hasExpiry
-		}
-		ctx.Send(c.session, d)
+		ctx.Send(c.session, &sessions.Detach{
+			Generation: c.gen, Normal: c.done.normal, Expiry: c.done.expiry, HasExpiry: c.done.hasExpiry,
+		})
 	}
-	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.reason)
+	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.done.reason)
 }
 
 // onDrained passes on that the outbox has room again.

@@ -65,6 +65,9 @@ func (in *intake) packet(h mqtt.Header, body []byte, left int) *readerDone {
 	case mqtt.DISCONNECT:
 		return in.disconnect(h, body)
 	case mqtt.AUTH:
+		if in.r.c.client.Version != mqtt.V5 {
+			return in.r.violation(errServerPacket)
+		}
 		return in.auth(h, body)
 	case mqtt.CONNECT:
 		return in.r.violation(errSecondConnect)
@@ -225,7 +228,7 @@ func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
 
 func (in *intake) hand(it sessions.InputItem) {
 	if in.input == nil {
-		in.input = sessions.NewInput(in.r.c.gen)
+		in.input = sessions.NewInput(&in.r.c.flow, in.r.c.gen)
 	}
 	in.input.Items = append(in.input.Items, it)
 }
@@ -261,7 +264,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 		return in.r.violation(err)
 	}
 	in.subscribes++
-	m := &sessions.Subscribe{Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Subscriptions))}
+	m := &sessions.Subscribe{Flow: &in.r.c.flow, Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Subscriptions))}
 	for i := range p.Subscriptions {
 		f := &p.Subscriptions[i]
 		q, err := in.request(f.Filter)
@@ -280,7 +283,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 		}
 		m.Requests = append(m.Requests, q)
 	}
-	in.r.c.rt.System.Root.Send(in.r.session, m)
+	in.tell(m)
 	return nil
 }
 
@@ -306,7 +309,7 @@ func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 		return in.r.violation(err)
 	}
 	in.unsubscribes++
-	m := &sessions.Unsubscribe{Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Filters))}
+	m := &sessions.Unsubscribe{Flow: &in.r.c.flow, Generation: in.r.c.gen, ID: p.ID, Requests: make([]sessions.Request, 0, len(p.Filters))}
 	for _, f := range p.Filters {
 		q, err := in.request(f)
 		if err != nil {
@@ -314,7 +317,7 @@ func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 		}
 		m.Requests = append(m.Requests, q)
 	}
-	in.r.c.rt.System.Root.Send(in.r.session, m)
+	in.tell(m)
 	return nil
 }
 
@@ -342,7 +345,7 @@ func (in *intake) finish() {
 		in.batch.Release()
 	}
 	if in.input != nil {
-		r.c.rt.System.Root.Send(r.session, in.input)
+		in.tell(in.input)
 	}
 	if in.acks != nil {
 		r.c.box.Send(*in.acks)
@@ -350,6 +353,12 @@ func (in *intake) finish() {
 		ackBuffers.Put(in.acks)
 	}
 	in.count()
+}
+
+// tell hands a message to the session, and waits if that is behind.
+func (in *intake) tell(m any) {
+	in.r.c.rt.System.Root.Send(in.r.session, m)
+	in.r.c.flow.Hand()
 }
 
 func (in *intake) count() {

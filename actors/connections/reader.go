@@ -73,6 +73,9 @@ func (r *reader) prefix() []byte {
 // work handles one read.
 func (r *reader) work() {
 	done := r.turn()
+	if seen := r.c.lastSeen.Load(); seen < 0 {
+		r.c.lastSeen.Store(-seen)
+	}
 	if done != nil {
 		r.c.rt.System.Root.Send(r.c.self, done)
 		r.over = true
@@ -144,7 +147,7 @@ func (r *reader) consume(data []byte) *readerDone {
 		return nil
 	}
 	now := time.Now().UnixMilli()
-	r.c.lastSeen.Store(now)
+	r.c.lastSeen.Store(-now)
 	in := intake{r: r, now: now, bytes: len(data) - len(r.held)}
 	var done *readerDone
 	r.need = 0

@@ -74,6 +74,7 @@ func (s *session) newExchange(id protocol.PacketID, requests []Request, remove b
 }
 
 func (s *session) subscribe(m *Subscribe) {
+	defer m.Flow.took()
 	if !s.current(m.Generation) {
 		return
 	}
@@ -110,6 +111,7 @@ func (s *session) admit(r *Request) protocol.ReasonCode {
 }
 
 func (s *session) unsubscribe(m *Unsubscribe) {
+	defer m.Flow.took()
 	if !s.current(m.Generation) {
 		return
 	}

@@ -220,7 +220,7 @@ func TestQoS2IsPublishedOnceAndAcknowledgedTwice(t *testing.T) {
 		r.subscribe(w, wpid, 1, 2, "x")
 		c, pid := r.open("a", clean("c"))
 		input := func(items ...InputItem) []packet {
-			in := NewInput(1)
+			in := NewInput(nil, 1)
 			in.Items = append(in.Items, items...)
 			r.send(pid, in)
 			return c.packets(t, mqtt.V311)

@@ -14,13 +14,15 @@ var inputs = sync.Pool{New: func() any { return new(Input) }}
 
 // NewInput takes an empty Input from a pool; the session that receives it gives
 // it back.
-func NewInput(generation uint64) *Input {
+func NewInput(flow *Flow, generation uint64) *Input {
 	in := inputs.Get().(*Input)
-	in.Generation = generation
+	in.Flow, in.Generation = flow, generation
 	return in
 }
 
 func (in *Input) recycle() {
+	in.Flow.took()
+	in.Flow = nil
 	clear(in.Items)
 	if in.Items = in.Items[:0]; cap(in.Items) <= 1024 {
 		inputs.Put(in)

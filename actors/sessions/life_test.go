@@ -308,7 +308,7 @@ func TestUnacknowledgedMessagesAreSentAgainAfterAReconnect(t *testing.T) {
 		if ps := d.packets(t, mqtt.V311); len(ps) != 1 || !ps[0].dup {
 			t.Errorf("after the retry interval of the new connection it sent %+v", ps)
 		}
-		in := NewInput(2)
+		in := NewInput(nil, 2)
 		in.Items = append(in.Items, InputItem{Type: mqtt.PUBACK, ID: ps[1].id})
 		r.send(pid, in)
 		time.Sleep(time.Minute)

@@ -114,6 +114,7 @@ type Ended struct{ ClientID protocol.ClientID }
 // Input is what one read of the socket brought for the session: acknowledgements,
 // PUBREL and PUBLISH of QoS 2, in their order.
 type Input struct {
+	Flow       *Flow // of the reader
 	Generation uint64
 	Items      []InputItem
 }
@@ -147,6 +148,7 @@ type Options struct {
 // Subscribe is a SUBSCRIBE. The session answers the client with SUBACK when
 // every filter is in effect.
 type Subscribe struct {
+	Flow       *Flow // of the reader
 	Generation uint64
 	ID         protocol.PacketID
 	Requests   []Request
@@ -154,6 +156,7 @@ type Subscribe struct {
 
 // Unsubscribe is an UNSUBSCRIBE.
 type Unsubscribe struct {
+	Flow       *Flow // of the reader
 	Generation uint64
 	ID         protocol.PacketID
 	Requests   []Request

@@ -81,15 +81,23 @@ func (rt *Runtime) Props() *actor.Props {
 	return rt.props
 }
 
-// lost counts the deliveries that a session did not live to see.
+// lost counts the deliveries that a session did not live to see, and lets a
+// reader go on that waits for what it had handed over.
 func (rt *Runtime) lost(_ kernel.Class, msg any) {
-	if d, ok := msg.(*topics.Deliver); ok {
+	switch m := msg.(type) {
+	case *topics.Deliver:
 		reason := delivery.SessionEnded
-		if d.Subscriber().Crashed() {
+		if m.Subscriber().Crashed() {
 			reason = delivery.SessionCrash
 		}
-		rt.Metrics.Drop(reason.String(), uint64(len(d.Items)))
-		d.Done()
+		rt.Metrics.Drop(reason.String(), uint64(len(m.Items)))
+		m.Done()
+	case *Input:
+		m.recycle()
+	case *Subscribe:
+		m.Flow.took()
+	case *Unsubscribe:
+		m.Flow.took()
 	}
 }
 

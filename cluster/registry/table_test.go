@@ -130,11 +130,10 @@ func TestOnlyTheSessionThatIsMeantIsReleased(t *testing.T) {
 // model is what the messages of a table mean for those who get them.
 type model struct {
 	tb      *table
-	holder  int            // claimant that was granted and has not given back; 0: none
-	gen     uint64         // of that grant
-	waiting int            // claimant that waits; 0: none
-	session *actor.PID     // that the identifier has
-	told    map[int]string // last message of each claimant
+	holder  int        // claimant that was granted and has not given back; 0: none
+	gen     uint64     // of that grant
+	waiting int        // claimant that waits; 0: none
+	session *actor.PID // that the identifier has
 	lastGen uint64
 	next    int
 }

@@ -1,0 +1,62 @@
+package sessions
+
+import "sync/atomic"
+
+// Flow counts what a reader has handed to its session and the session has not
+// yet taken. Without it a client could pile up QoS 2 messages or subscriptions
+// in its session's mailbox faster than they are served; with it the reader
+// waits, and TCP holds the client. The zero value is ready.
+type Flow struct {
+	n      atomic.Int32
+	closed atomic.Bool
+	gate   atomic.Pointer[chan struct{}] // closed to let the reader go on; nil while it does
+}
+
+// A reader waits when more than flowHigh reads are with the session, until no
+// more than flowLow are. Each is what one read of the socket brought, some
+// 32 KB at most: 2 MB for a client.
+const (
+	flowHigh = 64
+	flowLow  = 16
+)
+
+// Hand is called by the reader for each message that it has told the session.
+func (f *Flow) Hand() {
+	if f.n.Add(1) <= flowHigh {
+		return
+	}
+	for f.waits() {
+		gate := make(chan struct{})
+		f.gate.Store(&gate)
+		if !f.waits() {
+			f.gate.Store(nil)
+			return
+		}
+		<-gate
+	}
+}
+
+func (f *Flow) waits() bool { return f.n.Load() > flowLow && !f.closed.Load() }
+
+// took is called by the session when it is done with such a message; nil is for
+// one that did not come from a reader.
+func (f *Flow) took() {
+	if f != nil && f.n.Add(-1) <= flowLow {
+		f.open()
+	}
+}
+
+// Close lets the reader go: the connection ends, and with it all counting.
+func (f *Flow) Close() {
+	f.closed.Store(true)
+	f.open()
+}
+
+func (f *Flow) open() {
+	if f.gate.Load() == nil {
+		return
+	}
+	if gate := f.gate.Swap(nil); gate != nil {
+		close(*gate)
+	}
+}

@@ -45,6 +45,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	now := unixMilli()
 	s.state.Attach(out, m.Quota, now)
 	s.arm(now)
+	s.flush() // nothing that the reader answers may overtake CONNACK [MQTT-3.2.0-1]
 	// A request: if the connection has ended, the dead letter comes back.
 	c.Request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
 }

@@ -12,8 +12,21 @@ import (
 func TestMQTTJS(t *testing.T) {
 	home := testkit.NewHome(t)
 	home.Foreground()
-	p := testkit.LaunchEnv(t, []string{"TEST_BROKER=mqtt://" + home.MQTT},
-		"node", "--test", "--test-reporter=tap", "mqttjs.test.mjs")
+	script(t, "mqttjs.test.mjs", "TEST_BROKER=mqtt://"+home.MQTT)
+}
+
+// TestMQTTJS5 does the same with MQTT 5.
+func TestMQTTJS5(t *testing.T) {
+	home, limited := scramHome(t), limitedHome(t)
+	home.Foreground()
+	limited.Foreground()
+	script(t, "mqttjs5.test.mjs", "TEST_BROKER=mqtt://"+home.MQTT, "TEST_LIMITED=mqtt://"+limited.MQTT)
+}
+
+// script runs a file of tests with node.
+func script(t *testing.T, file string, env ...string) {
+	t.Helper()
+	p := testkit.LaunchEnv(t, env, "node", "--test", "--test-reporter=tap", file)
 	code := p.Wait()
 	cases := 0
 	for line := range strings.Lines(p.Output()) {

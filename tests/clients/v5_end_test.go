@@ -23,10 +23,10 @@ func TestShutdownTellsClientsOfMQTT5(t *testing.T) {
 	}
 }
 
-// TestFeaturesThatAreSwitchedOff asks for them through Paho, which keeps to what
-// CONNACK says, and with packets, which do not.
-func TestFeaturesThatAreSwitchedOff(t *testing.T) {
-	home := testkit.NewHome(t,
+// limitedHome is a node that offers as little as can be configured.
+func limitedHome(t *testing.T) *testkit.Home {
+	t.Helper()
+	return testkit.NewHome(t,
 		"mqtt.server_keepalive = 7s",
 		"mqtt.max_qos_allowed = 1",
 		"mqtt.retain_available = false",
@@ -37,6 +37,12 @@ func TestFeaturesThatAreSwitchedOff(t *testing.T) {
 		"mqtt.session.max_awaiting_rel = 5",
 		"mqtt.check_payload_format = true",
 	)
+}
+
+// TestFeaturesThatAreSwitchedOff asks for them through Paho, which keeps to what
+// CONNACK says, and with packets, which do not.
+func TestFeaturesThatAreSwitchedOff(t *testing.T) {
+	home := limitedHome(t)
 	home.Foreground()
 	c := join5(t, home.MQTT, "features")
 	t.Run("CONNACK says so", func(t *testing.T) {

@@ -42,6 +42,7 @@ type run struct {
 	vars     map[string]string
 	sessions map[string]bool // Client Identifiers with a session that lasts
 	retained map[string]bool // topics with a retained message
+	needed   map[string]bool // fields of CONNACK that the test itself has looked at
 	lastID   uint16
 }
 
@@ -52,7 +53,7 @@ func Run(t *Test, o Options) error {
 	}
 	r := &run{
 		o: o, level: t.Level, clients: map[string]*client{}, vars: map[string]string{},
-		sessions: map[string]bool{}, retained: map[string]bool{}, lastID: 100,
+		sessions: map[string]bool{}, retained: map[string]bool{}, needed: map[string]bool{}, lastID: 100,
 	}
 	defer r.cleanUp()
 	for _, l := range t.Steps {
@@ -308,27 +309,6 @@ func (r *run) sum(c *client, args []string) error {
 	}
 	if strconv.Itoa(n) != args[2] {
 		return fmt.Errorf("want %s, have %d: %v %v", args[2], n, c.got, other.got)
-	}
-	return nil
-}
-
-// absent is what a server says by saying nothing in its CONNACK.
-var absent = map[string]string{
-	"aliasmax": "0", "maxqos": "2", "retainavail": "1", "wild": "1", "subidavail": "1", "shared": "1", "recvmax": "65535",
-}
-
-func (r *run) need(c *client, args []string) error {
-	p := c.connack
-	if p == nil {
-		return errors.New("there was no CONNACK")
-	}
-	for k, v := range absent {
-		if _, ok := p.Get(k); !ok && c.level == wire.V5 {
-			_ = p.Set(k, v)
-		}
-	}
-	if err := r.match(p, args); err != nil {
-		return fmt.Errorf("%w: CONNACK says: %w", ErrUndecided, err)
 	}
 	return nil
 }

@@ -99,6 +99,9 @@ func (r *run) send(c *client, args []string) error {
 	if err := setAll(p, args[1:]); err != nil {
 		return err
 	}
+	if err := r.offered(c, p); err != nil {
+		return err
+	}
 	r.note(p)
 	c.write(p.Encode(c.level))
 	return nil
@@ -209,6 +212,9 @@ func (r *run) subscribe(c *client, verb string, args []string) error {
 	if err := setAll(p, append([]string{"id=" + id, "f=" + args[0]}, args[1:]...)); err != nil {
 		return err
 	}
+	if err := r.offered(c, p); err != nil {
+		return err
+	}
 	c.write(p.Encode(c.level))
 	conds := []string{"id=" + id}
 	if verb == "sub" {
@@ -227,6 +233,9 @@ func (r *run) publish(c *client, args []string) error {
 		return err
 	}
 	id = strconv.Itoa(int(p.ID))
+	if err := r.offered(c, p); err != nil {
+		return err
+	}
 	r.note(p)
 	c.write(p.Encode(c.level))
 	ok := []string{"id=" + id}

@@ -302,6 +302,12 @@ func (c *connection) farewell(code protocol.ReasonCode, server string) {
 	if !c.client.NoProblemInfo {
 		p.Reason = code.String()
 	}
+	if limit := int(c.client.MaxPacket); limit > 0 && p.Size(mqtt.V5) > limit {
+		p = mqtt.Disconnect{Code: code} // [MQTT-3.14.2-3]
+		if p.Size(mqtt.V5) > limit {
+			return // [MQTT-3.1.2-24]
+		}
+	}
 	c.box.Send(p.Append(nil, mqtt.V5))
 	c.rt.Metrics.Inc(metrics.PacketsSent)
 }

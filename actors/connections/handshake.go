@@ -290,7 +290,8 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	props := &p.Properties
 	a.expiry = int64(props.SessionExpiry)
 	a.quota, a.maxPacket = int(props.ReceiveMaximum), int(props.MaximumPacketSize)
-	a.client.NoProblemInfo = props.NoProblemInfo
+	a.client.MaxPacket = props.MaximumPacketSize
+	a.client.NoProblemInfo = props.NoProblemInfo || a.maxPacket > 0 && a.maxPacket < roomForReasons
 	f := &h.rt.Features
 	a.aliases = min(int(props.TopicAliasMaximum), int(f.TopicAliasMaximum))
 	out := &a.connack.Properties
@@ -309,6 +310,10 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 		out.MaximumPacketSize = maximumPacketSize(h.rt.MaxPacket)
 	}
 }
+
+// roomForReasons is what an acknowledgement with our longest Reason String fits
+// into. A client that takes less gets none. [MQTT-3.4.2-2]
+const roomForReasons = 128
 
 // maximumPacketSize is the size of the largest packet that has at most n bytes
 // behind its fixed header.

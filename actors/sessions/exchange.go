@@ -145,7 +145,7 @@ func (s *session) change(_ actor.Context, m *Change) {
 }
 
 func (s *session) await(x *exchange) {
-	if x.left == 0 {
+	if x.left == 0 && (s.talks == nil || len(s.talks.pending) == 0) {
 		s.complete(x)
 		return
 	}
@@ -153,22 +153,23 @@ func (s *session) await(x *exchange) {
 	t.pending = append(t.pending, x)
 }
 
-// confirm takes one answer of a topic shard.
+// confirm takes one answer of a topic shard. Exchanges are completed in the order
+// in which they came: clients are surprised by anything else.
 func (s *session) confirm(token uint64) {
 	if s.talks == nil {
 		return
 	}
-	t := s.talks
-	for i, x := range t.pending {
-		if token < x.token || token >= x.token+uint64(len(x.codes)) {
-			continue
+	for _, x := range s.talks.pending {
+		if token >= x.token && token < x.token+uint64(len(x.codes)) {
+			x.left--
+			break
 		}
-		if x.left--; x.left == 0 {
-			t.pending = append(t.pending[:i], t.pending[i+1:]...)
-			s.complete(x)
-			s.silence()
-		}
-		return
+	}
+	for s.talks != nil && len(s.talks.pending) > 0 && s.talks.pending[0].left == 0 {
+		x := s.talks.pending[0]
+		s.talks.pending = slices.Delete(s.talks.pending, 0, 1)
+		s.complete(x)
+		s.silence()
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 type Client struct {
 	access.Credentials // without the password
 	Listener           string
-	ConnectedAt        int64 // Unix seconds
+	ConnectedAt        int64  // Unix seconds
+	MaxPacket          uint32 // largest Control Packet it takes; 0 for any
 	Port               uint16
 	KeepAlive          uint16
 	Version            mqtt.Version

@@ -16,6 +16,7 @@
 package config
 
 import (
+	"net/netip"
 	"path/filepath"
 	"time"
 )
@@ -127,6 +128,9 @@ type MQTT struct {
 	WildcardSubscription   bool `conf:"wildcard_subscription"`
 	SharedSubscription     bool `conf:"shared_subscription"`
 	SubscriptionIdentifier bool `conf:"subscription_identifier"`
+	// WebsocketProtocolHeader demands that a WebSocket is asked for with a
+	// sub-protocol of MQTT. [MQTT-6.0.0-4]
+	WebsocketProtocolHeader bool `conf:"websocket_protocol_header"`
 	// CheckPayloadFormat refuses a payload that is not UTF-8 where the Payload
 	// Format Indicator says that it is.
 	CheckPayloadFormat bool `conf:"check_payload_format"`
@@ -210,12 +214,15 @@ type Auth struct {
 // Types of listeners.
 const (
 	ListenerTCP = "tcp" // MQTT over TCP
+	ListenerSSL = "ssl" // MQTT over TLS
+	ListenerWS  = "ws"  // MQTT over WebSocket
+	ListenerWSS = "wss" // MQTT over WebSocket and TLS
 	ListenerAPI = "api" // HTTP; on a loopback address only
 )
 
 // Listener is one socket that is listened on.
 type Listener struct {
-	// Type is ListenerTCP or ListenerAPI.
+	// Type is one of those above.
 	Type string `conf:"-"`
 	// Name is unique among the listeners of one type.
 	Name string `conf:"-"`
@@ -238,6 +245,41 @@ type Listener struct {
 	NoDelay bool `conf:"nodelay"`
 	// ReuseAddr binds although old connections linger on the port (SO_REUSEADDR).
 	ReuseAddr bool `conf:"reuseaddr"`
+
+	// MaxConnRate is the number of new connections per second; 0 is no limit.
+	MaxConnRate int `conf:"max_conn_rate" validate:"min=0"`
+	// Access decides who may connect: the first rule that matches. Without one
+	// that does, everybody may.
+	Access []AccessRule `conf:"access.$n"`
+	// RateLimit is how fast each client is read.
+	RateLimit Rate `conf:"rate_limit"`
+	// ProxyProtocol expects the header of the PROXY protocol, within
+	// ProxyTimeout, from ProxyTrusted; from anybody if that is empty.
+	ProxyProtocol bool           `conf:"proxy_protocol"`
+	ProxyTimeout  time.Duration  `conf:"proxy_protocol_timeout" validate:"omitempty,min=100ms"`
+	ProxyTrusted  []netip.Prefix `conf:"proxy_protocol_trusted"`
+
+	// Path is that of the WebSocket; empty is /mqtt.
+	Path string `conf:"path"`
+
+	// HandshakeTimeout is how long a TLS handshake may take; 0 is 15 s.
+	HandshakeTimeout time.Duration `conf:"handshake_timeout" validate:"omitempty,min=100ms"`
+	// CertFile and KeyFile are PEM files; see Config.Path.
+	CertFile string `conf:"certfile"`
+	KeyFile  string `conf:"keyfile"`
+	// CACertFile holds the authorities that sign the certificates of clients.
+	CACertFile string `conf:"cacertfile"`
+	// VerifyPeer asks clients for a certificate; FailIfNoPeerCert refuses those
+	// without.
+	VerifyPeer       bool `conf:"verify"`
+	FailIfNoPeerCert bool `conf:"fail_if_no_peer_cert"`
+	// PeerCertAsUsername is none, cn or dn.
+	PeerCertAsUsername string `conf:"peer_cert_as_username"`
+	// TLSVersions and Ciphers are names; see TLSRange and CipherSuites.
+	TLSVersions []string `conf:"tls_versions"`
+	Ciphers     []string `conf:"ciphers"`
+	// ReuseSessions gives out tickets that make later handshakes cheaper.
+	ReuseSessions bool `conf:"reuse_sessions"`
 }
 
 // Key is the key that creates the listener, `listener.tcp.external`.

@@ -111,7 +111,7 @@ func (d *decoder) addListener(cfg *Config, s setting, words []string) {
 	l := Listener{Type: words[1], Name: unescape(words[2])}
 	prefix := k.Name + "."
 	for _, o := range known().keys {
-		if option, ok := strings.CutPrefix(o.Name, prefix); ok && o.Status == Supported {
+		if option, ok := strings.CutPrefix(o.Name, prefix); ok && o.Status == Supported && !strings.Contains(option, "$") {
 			f := reflect.ValueOf(&l).Elem().FieldByIndex(bound().listener[option])
 			d.set(f, o, setting{Key: o.Name, Value: o.Default})
 		}
@@ -128,6 +128,10 @@ func (d *decoder) setOption(cfg *Config, s setting, k *Key, orphans map[string]b
 	}
 	for i := range cfg.Listeners {
 		if l := &cfg.Listeners[i]; l.Key() == root {
+			if k.Kind == Access {
+				d.addAccess(l, k, s)
+				return
+			}
 			d.set(reflect.ValueOf(l).Elem().FieldByIndex(bound().listener[option]), k, s)
 			return
 		}
@@ -201,6 +205,12 @@ func (c *Config) Dump() string {
 		for _, k := range known().keys {
 			option, ok := strings.CutPrefix(k.Name, prefix)
 			if !ok || k.Status != Supported {
+				continue
+			}
+			if k.Kind == Access {
+				for _, r := range l.Access {
+					fmt.Fprintf(&b, "%s.access.%d = %s\n", l.Key(), r.Number, r)
+				}
 				continue
 			}
 			index := bound().listener[strings.TrimPrefix(cmp.Or(option, ".address"), ".")]

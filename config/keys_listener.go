@@ -1,11 +1,16 @@
 package config
 
 func listenerKeys() []Key {
-	return join(tcpKeys(), apiKeys(),
-		refusedListenerKeys("ssl", "TLS listeners", "MQTT over TLS", tlsKeys("listener.ssl.$name.")),
-		refusedListenerKeys("ws", "WebSocket listeners", "MQTT over WebSocket", proxyHeaderKeys("listener.ws.$name.")),
-		refusedListenerKeys("wss", "WebSocket listeners over TLS", "MQTT over WebSocket and TLS",
-			join(proxyHeaderKeys("listener.wss.$name."), tlsKeys("listener.wss.$name."))))
+	const tls, ws, wss = "listener.ssl.$name", "listener.ws.$name", "listener.wss.$name"
+	const sTLS, sWS, sWSS = "TLS listeners", "WebSocket listeners", "WebSocket listeners over TLS"
+	return join(
+		mqttListenerKeys("TCP listeners", "listener.tcp.$name", "MQTT over TCP", "16"),
+		notYet("TCP listeners", "user names from the certificates that a proxy has seen",
+			Key{Name: "listener.tcp.$name.peer_cert_as_username", Kind: Enum, Values: []string{"cn"}, Doc: "Part of the certificate that is the user name."}),
+		mqttListenerKeys(sTLS, tls, "MQTT over TLS", "16"), tlsKeys(sTLS, tls),
+		mqttListenerKeys(sWS, ws, "MQTT over WebSocket", "4"), webSocketKeys(sWS, ws),
+		mqttListenerKeys(sWSS, wss, "MQTT over WebSocket and TLS", "4"), webSocketKeys(sWSS, wss), tlsKeys(sWSS, wss),
+		apiKeys())
 }
 
 // Why a listener's option means nothing here.
@@ -14,17 +19,18 @@ const (
 	noBuffer = "read buffers come from a pool, and only while there is something to read"
 )
 
-func tcpKeys() []Key {
-	const s, p = "TCP listeners", "listener.tcp.$name"
+// mqttListenerKeys are the keys that all listeners for MQTT have.
+func mqttListenerKeys(s, p, what, acceptors string) []Key {
 	return join(
 		supported(s,
-			Key{Name: p, Kind: Address, Doc: "A listener for MQTT over TCP, and its address: a port on all IPv4 addresses, IP:port or [IPv6]:port. " +
+			Key{Name: p, Kind: Address, Doc: "A listener for " + what + ", and its address: a port on all IPv4 addresses, IP:port or [IPv6]:port. " +
 				"There may be any number of them, each with a name of its own."},
-			Key{Name: p + ".acceptors", Kind: Int, Default: "16", Doc: "Acceptors at work at one time, 1 to 1024. More take in a stampede of connections faster."},
+			Key{Name: p + ".acceptors", Kind: Int, Default: acceptors, Doc: "Acceptors at work at one time, 1 to 1024. More take in a stampede of connections faster."},
 			Key{
 				Name: p + ".max_clients", Kind: Int, Default: "102400",
 				Doc: "Connections at one time. One more is closed at once. Each takes a file descriptor and some kilobytes.",
 			},
+			Key{Name: p + ".max_conn_rate", Kind: Int, Default: "0", Doc: "New connections per second; those above it are closed at once. 0 is no limit."},
 			Key{
 				Name: p + ".backlog", Kind: Int, Default: "1024",
 				Doc: "Connections the system keeps until they are accepted, 1 to 65535. More survives larger stampedes; the system may have a lower limit.",
@@ -38,33 +44,67 @@ func tcpKeys() []Key {
 			Key{Name: p + ".sndbuf", Kind: Bytesize, Default: "0", Doc: "The socket's send buffer; 0 leaves it to the system."},
 			Key{Name: p + ".nodelay", Kind: Bool, Default: "true", Doc: "Send small packets at once instead of waiting for more (TCP_NODELAY)."},
 			Key{Name: p + ".reuseaddr", Kind: Bool, Default: "true", Doc: "Listen although old connections linger on the port (SO_REUSEADDR)."}),
+		restrictionKeys(s, p),
 		ignored(s, noZone, Key{Name: p + ".zone", Doc: "Name of a zone."}),
 		ignored(s, noBuffer,
 			Key{Name: p + ".buffer", Kind: Bytesize, Default: "4KB", Doc: "User-level buffer."},
 			Key{Name: p + ".tune_buffer", Kind: Flag, Default: "off", Doc: "Adapt that buffer to the socket's."}),
-		restrictionKeys(s, p),
 	)
 }
 
 // restrictionKeys are options of a listener that restrict or rewrite what its
-// clients do: an operator must not believe that they are at work.
+// clients do.
 func restrictionKeys(s, p string) []Key {
 	return join(
-		notYet(s, "access rules of listeners", accessRule(p)),
-		notYet(s, "rate limits",
-			Key{Name: p + ".rate_limit", Doc: "burst,rate in KB and KB/s: how fast a client is read."}),
+		supported(s,
+			Key{Name: p + ".access.$n", Kind: Access, Default: "allow all", Doc: "allow or deny, and an IP, a CIDR or all. " +
+				"The rule with the lowest number that matches the client's address decides; if none does, it may connect."},
+			Key{Name: p + ".rate_limit", Kind: BurstRate, Doc: "burst,rate in KB and KB per second: how fast each client is read. " +
+				"One that sends faster is not read for a while, which slows it down. No limit without it."},
+			Key{Name: p + ".proxy_protocol", Kind: Flag, Default: "off", Doc: "Each connection begins with the header of the PROXY protocol, version 1 or 2, " +
+				"and the client's address is the one in it. A connection without is closed."},
+			Key{Name: p + ".proxy_protocol_timeout", Kind: Duration, Default: "3s", Doc: "How long that header may take; at least 100ms."},
+			Key{Name: p + ".proxy_protocol_trusted", Kind: Networks, Doc: "IPs and CIDRs of the proxies: a connection from elsewhere is closed. " +
+				"Without it everybody is believed, so that only proxies may be able to reach the listener."}),
 		notYet(s, "mount points",
 			Key{Name: p + ".mountpoint", Doc: "Prefix of all topics of the listener's clients."}),
-		notYet(s, "PROXY protocol",
-			Key{Name: p + ".proxy_protocol", Kind: Flag, Default: "off", Harmless: []string{"off", "false"}, Doc: "Expect the PROXY protocol."},
-			Key{Name: p + ".proxy_protocol_timeout", Kind: Duration, Default: "3s", Doc: "How long its header may take."}),
-		notYet(s, "user names from certificates",
-			Key{Name: p + ".peer_cert_as_username", Kind: Enum, Values: []string{"cn", "dn"}, Doc: "Part of the certificate that is the user name."}),
 	)
 }
 
-func accessRule(p string) Key {
-	return Key{Name: p + ".access.$n", Harmless: []string{"allow all"}, Doc: "allow or deny, and an IP, a CIDR or all; the lowest number that matches decides."}
+func webSocketKeys(s, p string) []Key {
+	return join(
+		supported(s,
+			Key{Name: p + ".path", Kind: String, Default: "/mqtt", Doc: "Path of the WebSocket; any other one but / is answered with 404."}),
+		notYet(s, "client addresses in HTTP headers",
+			Key{Name: p + ".proxy_address_header", Doc: "HTTP header with the client's address."},
+			Key{Name: p + ".proxy_port_header", Doc: "HTTP header with the client's port."}))
+}
+
+// tlsKeys are the TLS options of a listener.
+func tlsKeys(s, p string) []Key {
+	return join(
+		supported(s,
+			Key{Name: p + ".handshake_timeout", Kind: Duration, Default: "15s", Doc: "How long the TLS handshake may take; at least 100ms. The time for CONNECT begins behind it."},
+			Key{Name: p + ".tls_versions", Kind: List, Default: "tlsv1.3,tlsv1.2", Doc: "Versions of TLS: tlsv1.3, tlsv1.2, tlsv1.1, tlsv1. Those before 1.2 are not secure. There may be no gap between them."},
+			Key{Name: p + ".keyfile", Kind: File, Default: "etc/certs/key.pem", Doc: "The private key, PEM. If neither this nor certfile is set and the files do not exist, " +
+				"the node makes a key and a certificate of its own, which no client trusts unless it is told to."},
+			Key{Name: p + ".certfile", Kind: File, Default: "etc/certs/cert.pem", Doc: "The certificate and those of the authorities between it and the root, PEM. " +
+				"Both files are read again when they change, without touching connections."},
+			Key{Name: p + ".cacertfile", Kind: File, Doc: "Authorities that sign the certificates of clients, PEM. Needed for verify_peer."},
+			Key{Name: p + ".verify", Kind: Enum, Values: []string{"verify_none", "verify_peer"}, Default: "verify_none", Doc: "Whether clients are asked for a certificate, " +
+				"which must then be valid."},
+			Key{Name: p + ".fail_if_no_peer_cert", Kind: Bool, Default: "false", Doc: "With verify_peer, refuse a client that has none."},
+			Key{Name: p + ".peer_cert_as_username", Kind: Enum, Values: []string{"none", "cn", "dn"}, Default: "none", Doc: "Part of the client's certificate, " +
+				"common name or distinguished name, that is its user name instead of the one in CONNECT. Needs verify_peer."},
+			Key{Name: p + ".ciphers", Kind: List, Doc: "Cipher suites of TLS 1.2 and before, as OpenSSL or as IANA names them; without it the secure ones. TLS 1.3 has its own."},
+			Key{Name: p + ".reuse_sessions", Kind: Flag, Default: "on", Doc: "Resume TLS sessions by tickets, which makes handshakes cheaper."}),
+		ignored(s, "Go has no cipher suites with finite-field Diffie-Hellman",
+			Key{Name: p + ".dhfile", Kind: File, Doc: "Diffie-Hellman parameters."}),
+		ignored(s, "Go's server never renegotiates",
+			Key{Name: p + ".secure_renegotiate", Kind: Flag, Doc: "Secure renegotiation."}),
+		ignored(s, "Go orders cipher suites itself, by what the hardware of both sides is good at",
+			Key{Name: p + ".honor_cipher_order", Kind: Flag, Doc: "Prefer the order of the server."}),
+	)
 }
 
 func apiKeys() []Key {
@@ -87,56 +127,7 @@ func apiKeys() []Key {
 			Key{Name: p + ".sndbuf", Kind: Bytesize, Doc: "The socket's send buffer."},
 			Key{Name: p + ".nodelay", Kind: Bool, Doc: "Send small packets at once."},
 			Key{Name: p + ".reuseaddr", Kind: Bool, Doc: "Listen although old connections linger on the port."}),
-		notYet(s, "access rules of listeners", accessRule(p)),
+		notYet(s, "access rules of HTTP listeners",
+			Key{Name: p + ".access.$n", Harmless: []string{"allow all"}, Doc: "allow or deny, and an IP, a CIDR or all."}),
 	)
-}
-
-// refusedListenerKeys are all keys of a type of listener which this version
-// does not have. The line with the address is refused; the options are not
-// mentioned one by one.
-func refusedListenerKeys(typ, feature, what string, more []Key) []Key {
-	s, p := feature, "listener."+typ+".$name"
-	keys := join(
-		[]Key{
-			{Name: p, Kind: Address, Doc: "A listener for " + what + ", and its address."},
-			{Name: p + ".acceptors", Kind: Int, Doc: "Acceptors at work at one time."},
-			{Name: p + ".max_clients", Kind: Int, Doc: "Connections at one time."},
-			{Name: p + ".backlog", Kind: Int, Doc: "Connections the system keeps until they are accepted."},
-			{Name: p + ".send_timeout", Kind: Duration, Doc: "How long a write to a client may be stuck."},
-			{Name: p + ".send_timeout_close", Kind: Flag, Doc: "Close a connection whose write was stuck for so long."},
-			{Name: p + ".recbuf", Kind: Bytesize, Doc: "The socket's receive buffer."},
-			{Name: p + ".sndbuf", Kind: Bytesize, Doc: "The socket's send buffer."},
-			{Name: p + ".nodelay", Kind: Bool, Doc: "Send small packets at once."},
-			{Name: p + ".reuseaddr", Kind: Bool, Doc: "Listen although old connections linger on the port."},
-			{Name: p + ".zone", Doc: "Name of a zone."},
-			{Name: p + ".buffer", Kind: Bytesize, Doc: "User-level buffer."},
-			{Name: p + ".tune_buffer", Kind: Flag, Doc: "Adapt that buffer to the socket's."},
-		},
-		restrictionKeys(s, p), more)
-	return notYet(s, feature, keys...)
-}
-
-func proxyHeaderKeys(p string) []Key {
-	return []Key{
-		{Name: p + "proxy_address_header", Doc: "HTTP header with the client's address."},
-		{Name: p + "proxy_port_header", Doc: "HTTP header with the client's port."},
-	}
-}
-
-// tlsKeys are the TLS options of a listener.
-func tlsKeys(p string) []Key {
-	return []Key{
-		{Name: p + "handshake_timeout", Kind: Duration, Default: "15s", Doc: "How long the handshake may take."},
-		{Name: p + "tls_versions", Kind: List, Doc: "Versions of TLS."},
-		{Name: p + "keyfile", Kind: File, Default: "etc/certs/key.pem", Doc: "The private key."},
-		{Name: p + "certfile", Kind: File, Default: "etc/certs/cert.pem", Doc: "The certificate."},
-		{Name: p + "cacertfile", Kind: File, Doc: "Authorities that sign the certificates of clients."},
-		{Name: p + "dhfile", Kind: File, Doc: "Diffie-Hellman parameters."},
-		{Name: p + "verify", Kind: Enum, Values: []string{"verify_peer", "verify_none"}, Doc: "Whether clients must show a certificate."},
-		{Name: p + "fail_if_no_peer_cert", Kind: Bool, Doc: "Refuse a client without one."},
-		{Name: p + "ciphers", Kind: List, Doc: "Cipher suites."},
-		{Name: p + "secure_renegotiate", Kind: Flag, Doc: "Secure renegotiation."},
-		{Name: p + "reuse_sessions", Kind: Flag, Doc: "Resume TLS sessions."},
-		{Name: p + "honor_cipher_order", Kind: Flag, Doc: "Prefer the order of the server."},
-	}
 }

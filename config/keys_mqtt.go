@@ -55,8 +55,8 @@ func protocolKeys() []Key {
 			Key{Name: "mqtt.client.max_publish_rate", Kind: Int, Default: "0", Harmless: []string{"0"}, Doc: "Messages per second; 0 is no limit."}),
 		ignored(s, always,
 			Key{Name: "mqtt.client.enable_stats", Kind: Flag, Default: "off", Doc: "Statistics of each connection."}),
-		ignored(s, "it is for WebSocket listeners, which this version refuses by their own keys",
-			Key{Name: "mqtt.websocket_protocol_header", Kind: Flag, Default: "on", Doc: "Ask for the header Sec-WebSocket-Protocol."}),
+		supported(s,
+			Key{Name: "mqtt.websocket_protocol_header", Kind: Flag, Default: "on", Doc: "Refuse a WebSocket whose request does not offer a sub-protocol of MQTT (Sec-WebSocket-Protocol)."}),
 		ignored(s, "the garbage collector of Go needs no such help",
 			Key{Name: "mqtt.conn.force_gc_count", Kind: Int, Default: "100", Doc: "Packets between collections of a connection's garbage."}),
 	)

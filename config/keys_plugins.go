@@ -53,7 +53,7 @@ func stompKeys() []Key {
 			{Name: p + ".max_clients", Kind: Int, Default: "512", Doc: "Connections at one time."},
 			{Name: p + ".ssl", Kind: Flag, Default: "off", Doc: "Use TLS."},
 		},
-		tlsKeys(p+"."),
+		tlsKeys("STOMP", p),
 		[]Key{
 			{Name: "stomp.default_user.login", Default: "guest", Doc: "User name of clients without one."},
 			{Name: "stomp.default_user.passcode", Default: "guest", Secret: true, Doc: "Password of clients without one."},
@@ -95,7 +95,7 @@ func dashboardKeys() []Key {
 		}
 	}
 	return notYet(s, "dashboard", join(
-		listener("http", "18083"), listener("https", "18084"), tlsKeys("dashboard.listener.https."),
+		listener("http", "18083"), listener("https", "18084"), tlsKeys(s, "dashboard.listener.https"),
 		[]Key{
 			{Name: "dashboard.default_user.login", Default: "admin", Doc: "User name."},
 			{Name: "dashboard.default_user.password", Default: "public", Secret: true, Doc: "Password."},

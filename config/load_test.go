@@ -96,7 +96,7 @@ error: emq.conf:9: mqtt.session.retry_interval: expected a duration such as 30s,
 error: emq.conf:10: listener.tcp.a.acceptors: the listener has no address: add ` + "`listener.tcp.a = IP:port`" + `, or remove its options
 error: emq.conf:13: listener.tcp.b.acceptors: must be at least 1; got "0"
 error: emq.conf:14: listener.tcp.c: 127.0.0.1:1883 is taken by listener.tcp.b = 0.0.0.0:1883
-error: emq.conf:15: listener.tcp.d.rate_limit: this version has no rate limits; remove the setting
+error: emq.conf:15: listener.tcp.d.rate_limit: the listener has no address: add ` + "`listener.tcp.d = IP:port`" + `, or remove its options
 error: emq.conf:16: mqtt.mqueue.priority: must be at most 255; got "a/b=256"
 error: emq.conf:17: mqtt.broker.sys_interval: must be 0, or at least 1s; got "10ms"
 error: emq.conf:18: mqtt.keepalive_backoff: must be at least 0.5; got "0.1"
@@ -182,16 +182,16 @@ func TestListenersExistOnlyWhereTheyAreNamed(t *testing.T) {
 }
 
 func TestHarmlessValuesOfMissingFeaturesAreAccepted(t *testing.T) {
-	text := "listener.tcp.a = 1\nlistener.tcp.a.access.1 = allow  all\nlistener.tcp.a.proxy_protocol = off\n" +
+	text := "listener.api.a = 127.0.0.1:1\nlistener.api.a.access.1 = allow  all\n" +
 		"cluster.discovery = manual\nmodule.rewrite = off\nretainer.storage_type = ram\nnode.proto_dist = inet_tcp\n"
 	if got := complaints(t, Sources{File: write(t, text)}); got != "" {
 		t.Errorf("got %s", got)
 	}
 	for _, refused := range []string{
-		"listener.tcp.a.access.1 = deny all", "listener.tcp.a.access.1 = allow 10.0.0.0/8", "listener.tcp.a.proxy_protocol = on",
+		"listener.api.a.access.1 = deny all", "listener.api.a.access.1 = allow 10.0.0.0/8",
 		"cluster.discovery = static", "module.rewrite = on", "retainer.storage_type = disc", "node.proto_dist = inet_tls",
 	} {
-		if got := complaints(t, Sources{File: write(t, "listener.tcp.a = 1\n"+refused)}); !strings.HasPrefix(got, "error: emq.conf:2: ") {
+		if got := complaints(t, Sources{File: write(t, "listener.api.a = 127.0.0.1:1\n"+refused)}); !strings.HasPrefix(got, "error: emq.conf:2: ") {
 			t.Errorf("%s: got %s", refused, got)
 		}
 	}
@@ -271,9 +271,9 @@ func TestSecretsAppearNowhere(t *testing.T) {
 func TestEnvironmentNamesKeysInTwoWays(t *testing.T) {
 	cfg, p := Load(Sources{Env: []string{
 		"EMQ_MAX_PACKET_SIZE=1MB", "EMQ__MQTT__MAX_CLIENTID_LEN=99", "EMQ__listener__tcp__a=127.0.0.1:0", "EMQ_NODE_COOKIE=",
-		"EMQ_NODE_NAME=a@b", "EMQ__node__name=c@d", "EMQ_TYPO=1", "EMQ__mqtt__session__max_infligt=1", "EMQ__=1", "EMQ_SSL_PORT=1",
+		"EMQ_NODE_NAME=a@b", "EMQ__node__name=c@d", "EMQ_TYPO=1", "EMQ__mqtt__session__max_infligt=1", "EMQ__=1", "EMQ_SSL_PORT=x",
 	}})
-	want := `error: environment: EMQ_SSL_PORT: listener.ssl.external: this version has no TLS listeners; remove the setting
+	want := `error: environment: EMQ_SSL_PORT: listener.ssl.external: expected a port, IP:port or [IPv6]:port, such as 1883, 127.0.0.1:1883 or [::1]:1883; got "x"
 error: environment: EMQ__: expected ` + "`key = value`" + `: there is no key before the ` + "`=`" + `
 error: environment: EMQ__mqtt__session__max_infligt: mqtt.session.max_infligt: unknown key (did you mean "mqtt.session.max_inflight"?)
 warning: environment: EMQ_TYPO: no such variable is known; it has no effect

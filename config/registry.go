@@ -25,11 +25,15 @@ const (
 	HostPort               // an Address whose host may be a name
 	List                   // words separated by commas
 	Priorities             // topic=number, separated by commas
+	Access                 // allow or deny, and an IP, a CIDR or all
+	Networks               // IPs and CIDRs separated by commas
+	BurstRate              // 100,10: KB, and KB per second
 )
 
 var kindNames = [...]string{
 	"string", "file", "integer", "number", "true, false", "on, off", "one of", "duration",
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
+	"rule", "IP, CIDR,…", "burst,rate in KB",
 }
 
 // String is the kind as the documentation names it.

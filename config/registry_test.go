@@ -55,8 +55,8 @@ func TestEverySupportedKeyHasAFieldAndEveryFieldAKey(t *testing.T) {
 	}
 	for _, k := range Keys() {
 		if k.isPattern() {
-			option := strings.TrimPrefix(strings.TrimPrefix(k.Name, "listener.tcp.$name"), ".")
-			if strings.HasPrefix(k.Name, "listener.tcp.$name.") && k.Status == Supported && bound().listener[option] == nil {
+			_, option, isOption := strings.Cut(k.Name, ".$name.")
+			if isOption && k.Status == Supported && bound().listener[option] == nil {
 				t.Errorf("Listener has no field for %s", k.Name)
 			}
 			continue
@@ -71,8 +71,8 @@ func TestEverySupportedKeyHasAFieldAndEveryFieldAKey(t *testing.T) {
 		t.Errorf("no key %s for its field", key)
 	}
 	for option := range bound().listener {
-		if option != "address" && lookup("listener.tcp.x."+option) == nil {
-			t.Errorf("no key listener.tcp.$name.%s for its field", option)
+		if option != "address" && lookup("listener.wss.x."+option) == nil {
+			t.Errorf("no key listener.wss.$name.%s for its field", option)
 		}
 	}
 }

@@ -153,6 +153,7 @@ func (d *decoder) checkListeners(cfg *Config) {
 			d.report(s, NotSupplied, fmt.Sprintf("this version has no authentication for the HTTP API, so it may only listen on "+
 				"a loopback address such as 127.0.0.1:%s; got %q", port(l.Address), s.Value))
 		}
+		d.checkTLS(l)
 		for _, t := range taken {
 			if overlap(l.Address, t.address) {
 				d.report(s, Conflict, fmt.Sprintf("%s is taken by %s = %s", l.Address, t.key, t.address))

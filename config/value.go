@@ -52,6 +52,12 @@ func (k *Key) parse(text string) (any, error) {
 		return parseList(text), nil
 	case Priorities:
 		return parsePriorities(text)
+	case Access:
+		return parseAccess(text)
+	case Networks:
+		return parseNetworks(text)
+	case BurstRate:
+		return parseRate(text)
 	}
 	return text, nil // String, File
 }
@@ -81,6 +87,10 @@ func (k *Key) format(v any) string {
 		return formatDuration(v)
 	case map[string]int:
 		return formatPriorities(v)
+	case []string:
+		return strings.Join(v, ",")
+	case []netip.Prefix:
+		return formatNetworks(v)
 	}
 	return fmt.Sprint(v)
 }

@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
 
 	"emqttd/actors/connections"
 	"emqttd/actors/kernel"
+	"emqttd/config"
 )
 
 // Options describe one listener.
@@ -37,6 +39,13 @@ type Options struct {
 	ReuseAddr   bool
 	// Socket replaces the listening socket, for transports that are not TCP.
 	Socket net.Listener
+
+	MaxConnRate int                 // new connections per second; 0 is no bound
+	Access      []config.AccessRule // the first that matches decides; if none does, allow
+	Rate        config.Rate         // of what each client sends
+	Proxy       *Proxy              // nil: no PROXY protocol
+	TLS         *TLS                // nil: no TLS
+	WebSocket   *WebSocket          // nil: no WebSocket
 }
 
 // Listener is one listener of a node. Its figures may be read from any
@@ -49,6 +58,8 @@ type Listener struct {
 	current atomic.Int64
 	closed  reasons
 	known   connections.Listener // what its connections know of it
+	arrival *rate.Limiter        // of new connections; nil is no bound
+	certs   *certificates        // nil without TLS
 
 	reserved socket // bound, until the actor opens it; nil: not
 }
@@ -58,6 +69,15 @@ func New(o Options, rt *connections.Runtime) *Listener {
 	o.Acceptors = max(1, o.Acceptors)
 	l := &Listener{options: o, rt: rt, log: rt.Log}
 	l.known = connections.Listener{Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over}
+	if o.Proxy != nil || o.TLS != nil || o.WebSocket != nil || o.Rate != (config.Rate{}) {
+		l.known.Open = l.welcome
+	}
+	if o.MaxConnRate > 0 {
+		l.arrival = rate.NewLimiter(rate.Limit(o.MaxConnRate), o.MaxConnRate)
+	}
+	if o.TLS != nil {
+		l.certs = &certificates{options: o.TLS, log: rt.Log}
+	}
 	return l
 }
 
@@ -125,8 +145,14 @@ func (a *acceptor) open() error {
 }
 
 // Reserve binds the listener's address without letting anybody in, so that all
-// listeners of a node are known to be free before the first one opens.
+// listeners of a node are known to be free before the first one opens. It reads
+// certificates for the same reason.
 func (l *Listener) Reserve() error {
+	if l.certs != nil {
+		if err := l.certs.start(); err != nil {
+			return fmt.Errorf("listener %s: %w", l.options.Name, err)
+		}
+	}
 	if l.options.Socket != nil {
 		return nil
 	}
@@ -154,13 +180,13 @@ func (l *Listener) failure(err error) error {
 // open opens the socket, which may have been reserved, and notes where it is
 // bound.
 func (l *Listener) open() (net.Listener, error) {
-	if l.options.Socket != nil {
-		return l.options.Socket, nil
-	}
 	if l.reserved == nil {
 		if err := l.Reserve(); err != nil {
 			return nil, err
 		}
+	}
+	if l.options.Socket != nil {
+		return l.options.Socket, nil
 	}
 	s, err := l.listen(l.reserved)
 	l.reserved = nil
@@ -202,13 +228,27 @@ func (l *Listener) pause(err error) {
 
 func (l *Listener) take(conn net.Conn) {
 	n := l.current.Add(1)
-	if m := l.options.MaxClients; m > 0 && n > int64(m) {
-		l.over("maxlimit")
+	if reason := l.refuses(conn, int(n)); reason != "" {
+		l.over(reason)
 		_ = conn.Close()
 		return
 	}
 	l.tune(conn)
 	go l.rt.Handshake(conn, &l.known)
+}
+
+// refuses tells why a new connection may not come in, "" if it may.
+func (l *Listener) refuses(conn net.Conn, n int) string {
+	switch o := &l.options; {
+	case o.MaxClients > 0 && n > o.MaxClients:
+		return "maxlimit"
+	case l.arrival != nil && !l.arrival.Allow():
+		return "max_conn_rate"
+	case o.Proxy == nil && !allowed(o.Access, conn.RemoteAddr()):
+		return "access_denied"
+	default:
+		return ""
+	}
 }
 
 func (l *Listener) over(reason string) {

@@ -10,7 +10,6 @@ import (
 	"emqttd/actors/admin"
 	"emqttd/actors/connections"
 	"emqttd/actors/kernel"
-	"emqttd/actors/listeners"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
@@ -21,7 +20,6 @@ import (
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
 	"emqttd/cluster/wire"
-	"emqttd/config"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 	"emqttd/protocol/topic"
@@ -48,7 +46,10 @@ func (n *Node) build() error {
 		n.remote.Stop()
 		return err
 	}
-	n.buildListeners()
+	if err := n.buildListeners(); err != nil {
+		n.remote.Stop()
+		return err
+	}
 	n.gauges()
 	return nil
 }
@@ -150,27 +151,6 @@ func (n *Node) scramUsers() (*access.Scram, error) {
 		return nil, fmt.Errorf("auth.scram.file %s: %w", name, err)
 	}
 	return users, nil
-}
-
-func (n *Node) buildListeners() {
-	for i := range n.config.Listeners {
-		l := &n.config.Listeners[i]
-		o := listeners.Options{
-			Name: l.Type + "." + l.Name, Protocol: "mqtt:" + l.Type, Address: l.Address,
-			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
-			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
-		}
-		if l.SendTimeoutClose {
-			o.SendTimeout = l.SendTimeout
-		}
-		o.Socket = n.options.Sockets[o.Name]
-		switch l.Type {
-		case config.ListenerAPI:
-			n.listeners = append(n.listeners, listeners.NewHTTP(o, n.log, n.httpServer))
-		default:
-			n.listeners = append(n.listeners, listeners.New(o, n.connections))
-		}
-	}
 }
 
 // gauges connects those figures that somebody else keeps.

@@ -1,0 +1,179 @@
+package listeners
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"emqttd/actors/connections"
+)
+
+// WebSocket says which requests are upgraded.
+type WebSocket struct {
+	Path         string // empty is /mqtt
+	AnyProtocol  bool   // a sub-protocol of MQTT need not be offered
+	MaxFrameSize int    // bytes of payload; 0 is no bound
+}
+
+// maxRequest bounds a request with all its headers, cookies among them.
+const maxRequest = 8 << 10
+
+// page is a small client for browsers.
+//
+//go:embed page.html
+var page []byte
+
+var (
+	errRequest  = errors.New("the request has no end, or is too large")
+	errNotFound = errors.New("no such path")
+)
+
+// upgrade answers the request of a new connection and returns the WebSocket, if
+// that is what it asked for.
+func (w *WebSocket) upgrade(t connections.Transport, within time.Duration) (connections.Transport, error) {
+	if within > 0 {
+		_ = t.SetReadDeadline(time.Now().Add(within)) // reading tells what is wrong with it
+	}
+	head, early, err := readRequest(t)
+	if err != nil && !errors.Is(err, errRequest) {
+		return nil, &connections.OpenError{Reason: reasonOf(err, "ws"), Err: err}
+	}
+	answer, reason, err := w.answer(head)
+	_ = t.SetWriteDeadline(time.Now().Add(answerTime))
+	if _, e := t.Write(answer); e != nil {
+		return nil, &connections.OpenError{Reason: reasonOf(e, "ws"), Err: e}
+	}
+	_ = t.SetWriteDeadline(time.Time{})
+	if reason != "" {
+		linger(t)
+		return nil, &connections.OpenError{Reason: reason, Err: err}
+	}
+	return connections.NewWebSocket(t, early, w.MaxFrameSize), nil
+}
+
+// answerTime bounds how long writing the answer may take, and how long we read
+// on from a client that gets no WebSocket: a socket closed over unread data
+// would reset the connection and take our answer with it.
+const answerTime = time.Second
+
+func linger(t connections.Transport) {
+	_ = t.CloseWrite()
+	_ = t.SetReadDeadline(time.Now().Add(answerTime))
+	for n := 0; n < 8*maxRequest; {
+		b, err := t.Read(nil)
+		if err != nil {
+			break
+		}
+		n += len(b.Data)
+		b.Free()
+	}
+	_ = t.Close()
+}
+
+// readRequest reads a request without a body, and returns what came behind it.
+func readRequest(t connections.Transport) (head, early []byte, err error) {
+	for len(head) < maxRequest {
+		b, err := t.Read(nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		from := max(0, len(head)-3)
+		head = append(head, b.Data...)
+		b.Free()
+		if i := bytes.Index(head[from:], []byte("\r\n\r\n")); i >= 0 {
+			end := from + i + 4
+			return head[:end:end], head[end:], nil
+		}
+	}
+	return nil, nil, errRequest
+}
+
+// answer makes the answer to a request. reason is empty if it is the upgrade to
+// a WebSocket; err is nil if the client got what it wanted.
+func (w *WebSocket) answer(head []byte) (answer []byte, reason string, err error) {
+	path := pathOf(head)
+	want := w.Path
+	if want == "" {
+		want = "/mqtt"
+	}
+	switch asks := bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:")); {
+	case head == nil:
+		return response(http.StatusRequestHeaderFieldsTooLarge, "text/plain", nil), "ws_bad_request", errRequest
+	case path == "/" && !asks:
+		return response(http.StatusOK, "text/html", pageFor(want)), "page", nil
+	case path != want:
+		return response(http.StatusNotFound, "text/plain", nil), "ws_not_found", errNotFound
+	}
+	conn := exchange{Reader: bytes.NewReader(head)}
+	offered := w.AnyProtocol
+	_, err = ws.Upgrader{
+		Protocol: func(name []byte) bool {
+			ok := bytes.HasPrefix(name, []byte("mqtt"))
+			offered = offered || ok
+			return ok
+		},
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			if !offered {
+				return nil, ws.RejectConnectionError(
+					ws.RejectionStatus(http.StatusBadRequest), ws.RejectionReason("Bad WebSocket Protocol"))
+			}
+			return nil, nil
+		},
+	}.Upgrade(&conn)
+	if err != nil {
+		if conn.out.Len() == 0 {
+			return response(http.StatusBadRequest, "text/plain", nil), "ws_bad_request", err
+		}
+		return conn.out.Bytes(), "ws_bad_request", err
+	}
+	return conn.out.Bytes(), "", nil
+}
+
+// pageFor is the page, which connects to a path.
+func pageFor(path string) []byte {
+	quoted, err := json.Marshal(path)
+	if err != nil { // strings can be marshalled
+		return page
+	}
+	return bytes.Replace(page, []byte("'/mqtt'"), quoted, 1)
+}
+
+// exchange lets the upgrader read a request that is here, and keeps its answer.
+type exchange struct {
+	io.Reader
+	out bytes.Buffer
+}
+
+func (e *exchange) Write(p []byte) (int, error) { return e.out.Write(p) }
+
+// pathOf is the path of a GET, "" of anything else.
+func pathOf(head []byte) string {
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	words := bytes.Split(line, []byte(" "))
+	if len(words) != 3 || string(words[0]) != http.MethodGet {
+		return ""
+	}
+	path, _, _ := bytes.Cut(words[1], []byte("?"))
+	return string(path)
+}
+
+// policy keeps a browser from loading anything else into the page.
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src ws: wss:"
+
+func response(status int, typ string, body []byte) []byte {
+	if body == nil {
+		body = []byte(http.StatusText(status) + "\n")
+	}
+	b := []byte("HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\n" +
+		"Content-Type: " + typ + "; charset=utf-8\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" +
+		"Content-Security-Policy: " + policy + "\r\nX-Content-Type-Options: nosniff\r\n" +
+		"Cache-Control: no-store\r\nConnection: close\r\n\r\n")
+	return append(b, body...)
+}

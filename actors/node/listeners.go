@@ -1,0 +1,78 @@
+package node
+
+import (
+	"fmt"
+
+	"emqttd/actors/listeners"
+	"emqttd/config"
+)
+
+// maxFrame is the largest WebSocket frame a client may send. Its payload is
+// passed on as it comes, so that this costs no memory: it only tells those who
+// do not speak WebSocket from those who put many packets into a frame.
+const maxFrame = 16 << 20
+
+func (n *Node) buildListeners() error {
+	for i := range n.config.Listeners {
+		l := &n.config.Listeners[i]
+		o := listeners.Options{
+			Name: l.Type + "." + l.Name, Protocol: "mqtt:" + l.Type, Address: l.Address,
+			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
+			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
+			MaxConnRate: l.MaxConnRate, Access: l.Access, Rate: l.RateLimit,
+		}
+		if l.SendTimeoutClose {
+			o.SendTimeout = l.SendTimeout
+		}
+		if l.ProxyProtocol {
+			o.Proxy = &listeners.Proxy{Timeout: l.ProxyTimeout, Trusted: l.ProxyTrusted}
+		}
+		if l.Type == config.ListenerWS || l.Type == config.ListenerWSS {
+			o.WebSocket = &listeners.WebSocket{
+				Path: l.Path, AnyProtocol: !n.config.MQTT.WebsocketProtocolHeader,
+				MaxFrameSize: max(maxFrame, n.config.MQTT.MaxPacketSize),
+			}
+		}
+		if l.Type == config.ListenerSSL || l.Type == config.ListenerWSS {
+			var err error
+			if o.TLS, err = n.tlsOptions(l); err != nil {
+				return fmt.Errorf("%s: %w", l.Key(), err)
+			}
+		}
+		o.Socket = n.options.Sockets[o.Name]
+		switch l.Type {
+		case config.ListenerAPI:
+			n.listeners = append(n.listeners, listeners.NewHTTP(o, n.log, n.httpServer))
+		default:
+			n.listeners = append(n.listeners, listeners.New(o, n.connections))
+		}
+	}
+	return nil
+}
+
+// Where the certificate is unless the configuration says otherwise.
+const (
+	defaultCert = "etc/certs/cert.pem"
+	defaultKey  = "etc/certs/key.pem"
+)
+
+func (n *Node) tlsOptions(l *config.Listener) (*listeners.TLS, error) {
+	cert, key := l.CertFile, l.KeyFile
+	if cert == "" && key == "" {
+		cert, key = defaultCert, defaultKey
+	}
+	o := &listeners.TLS{
+		CertFile: n.config.Path(cert), KeyFile: n.config.Path(key), Make: cert == defaultCert && key == defaultKey,
+		VerifyPeer: l.VerifyPeer, Require: l.FailIfNoPeerCert, UserName: l.PeerCertAsUsername,
+		NoTickets: !l.ReuseSessions, Timeout: l.HandshakeTimeout,
+	}
+	if l.CACertFile != "" {
+		o.CAFile = n.config.Path(l.CACertFile)
+	}
+	var err error
+	if o.Lowest, o.Highest, err = l.TLSRange(); err != nil {
+		return nil, err
+	}
+	o.Ciphers, err = l.CipherSuites()
+	return o, err
+}

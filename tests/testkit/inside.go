@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"reflect"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,16 +17,11 @@ import (
 // the race detector sees it. Tests in this process therefore look at a node from
 // within, and those of the real program use the command line.
 
-// part reads a pointer that the node keeps for itself.
-func part[T any](b *Broker, field string) *T {
-	return (*T)(reflect.ValueOf(b.Node).Elem().FieldByName(field).UnsafePointer())
-}
-
 // System is the actor system of the node.
-func (b *Broker) System() *actor.ActorSystem { return part[actor.ActorSystem](b, "system") }
+func (b *Broker) System() *actor.ActorSystem { return b.Node.System() }
 
 // Metrics are the counters of the node.
-func (b *Broker) Metrics() *metrics.Registry { return part[metrics.Registry](b, "metrics") }
+func (b *Broker) Metrics() *metrics.Registry { return b.Node.Metrics() }
 
 // Tree is the picture of the actors under one, the children of shards among
 // them.

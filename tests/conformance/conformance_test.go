@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"emqttd/config"
 	"emqttd/tests/conformance/report"
 	"emqttd/tests/conformance/script"
 	"emqttd/tests/conformance/spec"
@@ -17,12 +19,22 @@ import (
 )
 
 // patience is for a loaded machine: a broker that is right is never waited for.
-var patience = script.Options{Timeout: 10 * time.Second, Quiet: 300 * time.Millisecond}
+var patience = script.Options{Timeout: 10 * time.Second, Quiet: 300 * time.Millisecond, Scram: "user:pencil"}
 
 // suspicion is for the wrong broker: most tests fail because nothing comes.
-var suspicion = script.Options{Timeout: 1500 * time.Millisecond, Quiet: 300 * time.Millisecond}
+var suspicion = script.Options{Timeout: 1500 * time.Millisecond, Quiet: 300 * time.Millisecond, Scram: "user:pencil"}
 
 const atOnce = 32
+
+// ours starts our node with the user for SCRAM whom the tests know.
+func ours(t *testing.T) string {
+	t.Helper()
+	users := filepath.Join(t.TempDir(), "scram.conf")
+	if err := os.WriteFile(users, []byte("user = pencil\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return testkit.Start(t, func(c *config.Config) { c.Auth.ScramFile = users }).Addr(testkit.TCP)
+}
 
 func statements(t *testing.T) []*script.Statement {
 	t.Helper()
@@ -35,7 +47,7 @@ func statements(t *testing.T) []*script.Statement {
 
 func TestOurNodeConforms(t *testing.T) {
 	o := patience
-	o.Addr = testkit.Start(t).Addr(testkit.TCP)
+	o.Addr = ours(t)
 	results := report.Run(statements(t), o, atOnce)
 	for _, r := range results {
 		for _, test := range r.Tests {
@@ -50,7 +62,7 @@ func TestOurNodeConforms(t *testing.T) {
 }
 
 func TestEveryTestFailsOnTheWrongBroker(t *testing.T) {
-	right := testkit.Start(t).Addr(testkit.TCP)
+	right := ours(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	places := make(chan struct{}, atOnce)

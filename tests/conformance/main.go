@@ -1,7 +1,7 @@
 // Command conformance runs the normative statements of MQTT 3.1.1 and 5.0
 // against a broker, of which it needs to know an address only:
 //
-//	go run ./tests/conformance -addr host:port [-version 3.1.1|5.0|all] [-run regexp] [-json]
+//	go run ./tests/conformance -addr host:port [-version 3.1.1|5.0|all] [-run regexp] [-json] [-scram user:password]
 //
 // It exits with 1 if a statement fails. The last line is
 //
@@ -36,6 +36,7 @@ func main() {
 	timeout := flag.Duration("timeout", 3*time.Second, "how long an answer may take")
 	quiet := flag.Duration("quiet", 300*time.Millisecond, "how long nothing has to come where nothing may come")
 	parallel := flag.Int("parallel", 32, "how many tests run at once")
+	scram := flag.String("scram", "", "`user:password` of SCRAM-SHA-256, for the statements on enhanced authentication")
 	asJSON := flag.Bool("json", false, "print the results as JSON, the totals go to standard error")
 	verbose := flag.Bool("v", false, "also list what passed")
 	doc := flag.String("doc", "", "write the results as a table to this `file`")
@@ -59,7 +60,7 @@ func main() {
 		fail(fmt.Errorf("no version %q", *version))
 	}
 	statements := report.Select(all, *version, match)
-	o := script.Options{Addr: *addr, Timeout: *timeout, Quiet: *quiet}
+	o := script.Options{Addr: *addr, Timeout: *timeout, Quiet: *quiet, Scram: *scram}
 	results := report.Run(statements, o, *parallel)
 	if *doc != "" {
 		columns := []report.Column{{Name: *name, Results: results}}
@@ -68,7 +69,7 @@ func main() {
 			if !ok {
 				fail(fmt.Errorf("-control %s: want name=host:port", c))
 			}
-			o.Addr = where
+			o.Addr, o.Scram = where, ""
 			columns = append(columns, report.Column{Name: who, Results: report.Run(statements, o, *parallel)})
 		}
 		if err := report.Document(*doc, columns); err != nil {

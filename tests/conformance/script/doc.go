@@ -43,6 +43,10 @@
 //	a either TYPE [F?V…]       expect the packet, or that the broker closes
 //	a need FIELD?VALUE…        what the broker's CONNACK must say, or the test decides nothing
 //	wait 1.5s
+//	scram first                makes @first, what SCRAM-SHA-256 begins with
+//	scram final|wrong a        makes @final, the answer to the challenge in a's last packet,
+//	                           as who knows the password gives it, or who does not
+//	scram check a              a's last packet has to prove that the server knows the password
 //	repeat N LINE
 //
 // Lines that begin with ! describe how the wrong broker breaks the statement:

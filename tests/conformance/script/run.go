@@ -17,6 +17,7 @@ type Options struct {
 	Timeout time.Duration // how long an expected packet may take
 	Quiet   time.Duration // how long nothing has to come
 	Token   string        // what % becomes; "" for a new one
+	Scram   string        // user:password of SCRAM-SHA-256, "" if none is known
 }
 
 // ErrUndecided is wrapped by what Run returns if the broker does not offer what
@@ -44,6 +45,7 @@ type run struct {
 	retained map[string]bool // topics with a retained message
 	needed   map[string]bool // fields of CONNACK that the test itself has looked at
 	lastID   uint16
+	scram    *scram
 }
 
 // Run runs a test. nil means that the broker does what the statement wants.
@@ -112,6 +114,9 @@ func (r *run) line(text string) error {
 		d, err := time.ParseDuration(words[1])
 		time.Sleep(d)
 		return err
+	}
+	if words[0] == "scram" && len(words) > 1 {
+		return r.scramStep(words[1:])
 	}
 	if len(words) < 2 {
 		return fmt.Errorf("a step without a verb")

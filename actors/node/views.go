@@ -55,11 +55,11 @@ func (n *Node) route(name string) []admin.RouteInfo {
 	var out []admin.RouteInfo
 	local := strings.HasPrefix(name, "$local/")
 	f := topic.Filter(strings.TrimPrefix(name, "$local/"))
-	n.router.RoutesOf(f, func(r topics.Route) {
+	for _, r := range n.router.RouteOf(f) {
 		if r.Local == local {
 			out = append(out, n.routeInfo(r))
 		}
-	})
+	}
 	return out
 }
 

@@ -33,7 +33,9 @@ const long = `emqttd_bench loads an MQTT broker with clients and says what that 
 Each command is a scenario. All of them end by themselves, but sub, pub and conn
 --hold 0, which Ctrl-C ends. In topics, %u stands for the user name, %c for the
 client identifier and %i for the number of the client. With --pid, the broker's
-process on this machine, the report says what each message cost it.`
+process on this machine, the report says what each message cost it. Memory means
+something only with a broker that has just been started: what earlier load has
+left in its heap is used again.`
 
 // errFailed is an end whose reasons the report has told.
 var errFailed = errors.New("failed")

@@ -47,7 +47,7 @@ func offlineCommand() *cobra.Command {
 	r := &offlineRun{}
 	return scenario("offline", "Queue messages for absent clients and drain them", offlineText, 100, func(cmd *cobra.Command) {
 		f := cmd.Flags()
-		f.IntVar(&r.messages, "messages", 10000, "messages to queue, for all sessions together")
+		f.IntVar(&r.messages, "messages", 100_000, "messages to queue, for all sessions together")
 		f.Uint8VarP(&r.qos, "qos", "q", 1, "QoS of messages and subscriptions: 1 or 2")
 		f.IntVarP(&r.size, "size", "s", 64, fmt.Sprintf("payload bytes, %d at least", stampSize))
 		f.IntVar(&r.inflight, "inflight", 100, "unacknowledged messages")

@@ -72,17 +72,22 @@ func (r *report) usage(b measure.Between, units int64, thing string) {
 			r.add("broker_cpu_us_per_"+thing, "broker CPU per "+thing, micros(b.CPU)/figure(units), "µs")
 		}
 		r.add("broker_cores", "broker CPU", figure(b.Cores(b.CPU)), "cores")
+		if b.CPU < certain {
+			r.add("broker_cpu_uncertain", "broker CPU uncertain", true, "(too short for a clock of 10 ms)")
+		}
 	}
 	own := b.Cores(b.Self)
 	r.add("generator_cores", "generator CPU", figure(own), "cores")
 	r.add("other_cores", "other processes", figure(b.Cores(b.Other)), "cores")
-	if own > saturated {
-		r.add("generator_saturated", "generator saturated", true, "the rates are limited by this program, not by the broker")
+	if own > saturated && b.Length >= time.Second {
+		r.add("generator_saturated", "generator saturated", true, "(the rates are limited by this program, not by the broker)")
 	}
 }
 
-// saturated is the CPU above which one goroutine has no time left.
-const saturated = 0.95
+const (
+	saturated = 0.95                  // cores: above it one goroutine has no time left
+	certain   = 50 * time.Millisecond // CPU of which 10 ms more or less do not matter too much
+)
 
 // MarshalJSON writes an object in the report's order.
 func (r *report) MarshalJSON() ([]byte, error) {
@@ -128,7 +133,7 @@ func quantiles(h *measure.Histogram) map[string]any {
 func (r *report) text(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n", r.name)
 	for _, f := range r.fields {
-		fmt.Fprintf(w, "  %-26s %v %s\n", f.label, f.value, f.unit)
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-26s %v %s", f.label, f.value, f.unit), " "))
 	}
 	for _, t := range r.times {
 		draw(w, t)

@@ -46,7 +46,7 @@ func retainedCommand() *cobra.Command {
 	r := &retainedRun{}
 	return scenario("retained", "Store retained messages and replay them", retainedText, 3, func(cmd *cobra.Command) {
 		f := cmd.Flags()
-		f.IntVar(&r.messages, "messages", 10000, "messages to store")
+		f.IntVar(&r.messages, "messages", 100_000, "messages to store")
 		f.IntVarP(&r.size, "size", "s", 64, fmt.Sprintf("payload bytes, %d at least", stampSize))
 		f.IntVar(&r.inflight, "inflight", 100, "unacknowledged messages")
 		f.BoolVar(&r.keep, "keep", false, "leave the messages on the broker")

@@ -1,0 +1,134 @@
+// Command bench measures a broker against its limits: it starts bin/emqttd on a
+// home of its own, runs bin/emqttd_bench against it, and prints a table in
+// Markdown with the command behind each figure:
+//
+//	make build && go run ./tests/bench
+//
+// Each line has a broker of its own, fresh and as it ships. The exit code is 1
+// when a figure is above its limit or a run failed.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var s suite
+	only := flag.String("only", "", "measure the lines whose name this regular expression matches")
+	flag.StringVar(&s.bin, "bin", "bin", "folder of emqttd and emqttd_bench")
+	flag.BoolVar(&s.short, "short", false, "a tenth of the load: shows that it works, not how well")
+	flag.Parse()
+	if err := s.run(ctx, *only, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// suite is where the programs are, and how much of the load is wanted.
+type suite struct {
+	bin   string
+	short bool
+}
+
+// errAbove says that the table has lines that do not keep to their limits.
+var errAbove = errors.New("not all limits were kept")
+
+func (s *suite) run(ctx context.Context, only string, w io.Writer) error {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	fmt.Fprintf(w, "%s, %d × %s/%s, %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, processor())
+	fmt.Fprintln(w, "| What | Figure | Limit | Kept | Lost | Other load (cores) | Command |")
+	fmt.Fprintln(w, "| --- | ---: | ---: | --- | ---: | ---: | --- |")
+	bad := false
+	for _, m := range measurements {
+		if !chosen.MatchString(m.name) || ctx.Err() != nil {
+			continue
+		}
+		kept, err := s.measure(ctx, m, w)
+		if err != nil {
+			fmt.Fprintf(w, "| %s | failed | | no | | | `%s` |\n", m.name, s.command(m))
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", m.name, err)
+		}
+		bad = bad || !kept
+	}
+	if bad || ctx.Err() != nil {
+		return errAbove
+	}
+	return nil
+}
+
+// processor is the name of the first one, where the system tells.
+func processor() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "processor unknown"
+	}
+	_, rest, _ := strings.Cut(string(b), "model name")
+	line, _, _ := strings.Cut(rest, "\n")
+	if name := strings.Trim(line, "\t :"); name != "" {
+		return name
+	}
+	return "processor unknown"
+}
+
+// command is what the table says to do: host, port and pid are left out.
+func (s *suite) command(m measurement) string {
+	return "emqttd_bench " + strings.Join(s.args(m), " ")
+}
+
+func (s *suite) args(m measurement) []string {
+	if s.short {
+		return strings.Fields(m.short)
+	}
+	return strings.Fields(m.args)
+}
+
+// measure runs one line on a broker of its own.
+func (s *suite) measure(ctx context.Context, m measurement, w io.Writer) (kept bool, err error) {
+	b, err := startBroker(ctx, filepath.Join(s.bin, "emqttd"))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, b.stop()) }()
+	out, err := b.load(ctx, filepath.Join(s.bin, "emqttd_bench"), s.args(m))
+	if err != nil {
+		return false, err
+	}
+	var r result
+	if err := json.Unmarshal(out, &r); err != nil {
+		return false, fmt.Errorf("%s: %w", out, err)
+	}
+	kept = true
+	for _, f := range m.figures {
+		value, ok := f.of(r)
+		if !ok {
+			return false, fmt.Errorf("no %s in %s", f.what, out)
+		}
+		good := f.limit == 0 || value <= f.limit != f.atLeast
+		kept = kept && good
+		limit, verdict := "", ""
+		if f.limit > 0 {
+			limit = fmt.Sprintf("%s %g", map[bool]string{false: "≤", true: "≥"}[f.atLeast], f.limit)
+			verdict = map[bool]string{false: "**no**", true: "yes"}[good]
+		}
+		fmt.Fprintf(w, "| %s: %s | %.4g %s | %s | %s | %s | %s | `%s` |\n",
+			m.name, f.what, value, f.unit, limit, verdict, r.text("lost"), r.text("other_cores"), s.command(m))
+	}
+	return kept, nil
+}

@@ -339,8 +339,7 @@ func (c *connection) stop(ctx actor.Context) {
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.done.reason)
 	c.listener.Closed(c.done.reason)
-	_ = c.t.Close()
-	c.box.close()
+	c.box.finish()
 	c.flow.Close()
 	if c.session != nil {
 		ctx.Send(c.session, &sessions.Detach{

@@ -34,6 +34,7 @@ type outbox struct {
 	busy    bool          // somebody writes
 	starved bool          // a sender was told that there is no room
 	closed  bool
+	last    bool // closed, but what is pending is still to be written
 }
 
 // Send implements sessions.Outbox.
@@ -90,9 +91,11 @@ func (o *outbox) write(p []byte) int {
 		}
 		if len(o.pending) == 0 {
 			o.busy = false
-			waited := o.starved || o.waiter != nil
+			waited, last := o.starved || o.waiter != nil, o.last
 			o.mu.Unlock()
-			if waited { // for what others sent meanwhile
+			if last {
+				_ = o.t.Close()
+			} else if waited { // for what others sent meanwhile
 				o.relieve()
 			}
 			return outboxLimit
@@ -108,17 +111,21 @@ func (o *outbox) drain() {
 		o.mu.Lock()
 		p := o.pending
 		o.pending = nil
-		if len(p) == 0 || o.closed {
+		last := o.last
+		if len(p) == 0 || o.closed && !last {
 			// A deadline left behind would fail the next write that does not wait.
 			_ = o.t.SetWriteDeadline(time.Time{})
 			o.busy = false
 			o.mu.Unlock()
+			if last {
+				_ = o.t.Close()
+			}
 			return
 		}
-		o.mu.Unlock()
-		if o.timeout > 0 {
+		if o.timeout > 0 && !last {
 			_ = o.t.SetWriteDeadline(time.Now().Add(o.timeout))
 		}
+		o.mu.Unlock()
 		n, err := o.t.Write(p)
 		o.owner.written(uint64(n))
 		if err != nil {
@@ -133,7 +140,7 @@ func (o *outbox) drain() {
 func (o *outbox) relieve() {
 	o.mu.Lock()
 	starved, waiter := o.starved, o.waiter
-	if len(o.pending) >= outboxLimit {
+	if len(o.pending) >= outboxLimit || o.closed {
 		o.mu.Unlock()
 		return
 	}
@@ -163,12 +170,39 @@ func (o *outbox) wait() {
 	<-w
 }
 
-// fail ends the outbox because the socket cannot be written to. After close
-// that is no news.
+// fail ends the outbox because the socket cannot be written to. After close or
+// finish that is no news.
 func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	last := o.last
+	o.mu.Unlock()
 	if o.close() {
 		o.owner.failed(err)
+	} else if last {
+		_ = o.t.Close()
 	}
+}
+
+// finish closes the outbox and the transport. What somebody is writing, the
+// DISCONNECT that says why among it, goes out first, as far as the peer takes it
+// within lingerTime. Nothing more is read.
+func (o *outbox) finish() {
+	o.mu.Lock()
+	if o.closed || !o.busy {
+		o.mu.Unlock()
+		_ = o.t.Close()
+		o.close()
+		return
+	}
+	defer o.mu.Unlock()
+	o.closed, o.last = true, true
+	if o.waiter != nil {
+		close(o.waiter)
+		o.waiter = nil
+	}
+	now := time.Now()
+	_ = o.t.SetReadDeadline(now)
+	_ = o.t.SetWriteDeadline(now.Add(lingerTime))
 }
 
 // close drops what is pending and wakes those who wait. It tells whether the
@@ -176,7 +210,7 @@ func (o *outbox) fail(err error) {
 func (o *outbox) close() (first bool) {
 	o.mu.Lock()
 	first = !o.closed
-	o.closed, o.busy, o.pending = true, false, nil
+	o.closed, o.last, o.busy, o.pending = true, false, false, nil
 	w := o.waiter
 	o.waiter = nil
 	o.mu.Unlock()

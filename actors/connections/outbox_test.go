@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ type fakeTransport struct {
 	onTry     func() // before TryWrite, without the lock
 	turns     chan error
 	deadlines []time.Time
+	closed    int
 }
 
 func (f *fakeTransport) TryWrite(p []byte) (int, error) {
@@ -52,6 +54,15 @@ func (f *fakeTransport) SetWriteDeadline(t time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deadlines = append(f.deadlines, t)
+	return nil
+}
+
+func (f *fakeTransport) SetReadDeadline(time.Time) error { return nil }
+
+func (f *fakeTransport) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed++
 	return nil
 }
 
@@ -224,6 +235,65 @@ func TestClosingAnOutboxWakesItsReaderAndDropsWhatWaits(t *testing.T) {
 			t.Errorf("its owner closed it and was told that it failed: %v", errs)
 		}
 	})
+}
+
+// The session may be writing when the connection ends: the DISCONNECT behind it
+// must not be lost.
+func TestFinishingAnOutboxLetsOutWhatIsPending(t *testing.T) {
+	t.Run("nobody writes", func(t *testing.T) {
+		box, tr, _ := newOutbox(-1, 0)
+		box.Send([]byte("bye"))
+		box.finish()
+		if tr.closed != 1 {
+			t.Errorf("the transport was closed %d times", tr.closed)
+		}
+	})
+	t.Run("without waiting", func(t *testing.T) {
+		box, tr, owner := newOutbox(-1, 0)
+		tr.onTry = func() {
+			tr.onTry = nil
+			box.Send([]byte(" bye"))
+			box.finish()
+			box.Send([]byte(" late"))
+			if tr.closed != 0 {
+				t.Error("closed while somebody wrote")
+			}
+		}
+		box.Send([]byte("first"))
+		if got := string(tr.bytes()); got != "first bye" || tr.closed != 1 {
+			t.Errorf("the socket got %q, closed %d times", got, tr.closed)
+		}
+		if _, errs, _ := owner.seen(); errs != nil {
+			t.Errorf("its owner closed it and was told that it failed: %v", errs)
+		}
+	})
+	for name, end := range map[string]error{"to a slow client": nil, "to a client that takes nothing": os.ErrDeadlineExceeded} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				box, tr, owner := newOutbox(0, 15*time.Second)
+				box.Send([]byte("first"))
+				synctest.Wait()
+				box.Send([]byte(" bye"))
+				box.finish()
+				if last := tr.deadlines[len(tr.deadlines)-1]; !last.Equal(time.Now().Add(lingerTime)) {
+					t.Errorf("the client has until %v", last)
+				}
+				tr.turns <- end
+				want := ""
+				if end == nil {
+					tr.turns <- nil
+					want = "first bye"
+				}
+				synctest.Wait()
+				if got := string(tr.bytes()); got != want || tr.closed != 1 {
+					t.Errorf("the socket got %q, closed %d times", got, tr.closed)
+				}
+				if _, errs, _ := owner.seen(); errs != nil {
+					t.Errorf("its owner closed it and was told that it failed: %v", errs)
+				}
+			})
+		})
+	}
 }
 
 func TestOutboxSetsADeadlineForTheSlowAndTakesItBack(t *testing.T) {

@@ -27,13 +27,19 @@ var suspicion = script.Options{Timeout: 1500 * time.Millisecond, Quiet: 300 * ti
 const atOnce = 32
 
 // ours starts our node with the user for SCRAM whom the tests know.
-func ours(t *testing.T) string {
+func ours(t *testing.T) (addr, ws string) {
 	t.Helper()
 	users := filepath.Join(t.TempDir(), "scram.conf")
 	if err := os.WriteFile(users, []byte("user = pencil\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return testkit.Start(t, func(c *config.Config) { c.Auth.ScramFile = users }).Addr(testkit.TCP)
+	b := testkit.Start(t, func(c *config.Config) {
+		c.Auth.ScramFile = users
+		l := c.Listeners[0]
+		l.Type = config.ListenerWS
+		c.Listeners = append(c.Listeners, l)
+	})
+	return b.Addr(testkit.TCP), "ws://" + b.Addr("ws.test") + "/mqtt"
 }
 
 func statements(t *testing.T) []*script.Statement {
@@ -47,7 +53,7 @@ func statements(t *testing.T) []*script.Statement {
 
 func TestOurNodeConforms(t *testing.T) {
 	o := patience
-	o.Addr = ours(t)
+	o.Addr, o.WS = ours(t)
 	results := report.Run(statements(t), o, atOnce)
 	for _, r := range results {
 		for _, test := range r.Tests {
@@ -62,7 +68,7 @@ func TestOurNodeConforms(t *testing.T) {
 }
 
 func TestEveryTestFailsOnTheWrongBroker(t *testing.T) {
-	right := ours(t)
+	right, _ := ours(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	places := make(chan struct{}, atOnce)
@@ -101,6 +107,9 @@ func failsOn(test *script.Test, right string) error {
 	}
 	defer b.Close()
 	o.Addr = b.Addr()
+	if o.WS, err = b.WebSocket(); err != nil {
+		return err
+	}
 	err = script.Run(test, o)
 	switch {
 	case err == nil:

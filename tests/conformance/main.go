@@ -1,7 +1,7 @@
 // Command conformance runs the normative statements of MQTT 3.1.1 and 5.0
 // against a broker, of which it needs to know an address only:
 //
-//	go run ./tests/conformance -addr host:port [-version 3.1.1|5.0|all] [-run regexp] [-json] [-scram user:password]
+//	go run ./tests/conformance -addr host:port [-version 3.1.1|5.0|all] [-run regexp] [-json] [-ws ws://host:port/path] [-scram user:password]
 //
 // It exits with 1 if a statement fails. The last line is
 //
@@ -11,7 +11,7 @@
 // so the broker may serve others meanwhile; it must let anybody connect.
 //
 // With -doc it writes the table docs/conformance.md; brokers to compare with
-// are named by -control name=host:port.
+// are named by -control name=host:port[,ws://host:port/path].
 package main
 
 import (
@@ -36,12 +36,13 @@ func main() {
 	timeout := flag.Duration("timeout", 3*time.Second, "how long an answer may take")
 	quiet := flag.Duration("quiet", 300*time.Millisecond, "how long nothing has to come where nothing may come")
 	parallel := flag.Int("parallel", 32, "how many tests run at once")
+	ws := flag.String("ws", "", "the broker's WebSocket, `ws://host:port/path`, for the statements on it")
 	scram := flag.String("scram", "", "`user:password` of SCRAM-SHA-256, for the statements on enhanced authentication")
 	asJSON := flag.Bool("json", false, "print the results as JSON, the totals go to standard error")
 	verbose := flag.Bool("v", false, "also list what passed")
 	doc := flag.String("doc", "", "write the results as a table to this `file`")
 	name := flag.String("name", "emqttd", "with -doc: what the broker at -addr is called")
-	flag.Func("control", "with -doc: `name=host:port` of a broker to compare with", func(s string) error {
+	flag.Func("control", "with -doc: `name=host:port[,ws://host:port/path]` of a broker to compare with", func(s string) error {
 		controls = append(controls, s)
 		return nil
 	})
@@ -60,7 +61,7 @@ func main() {
 		fail(fmt.Errorf("no version %q", *version))
 	}
 	statements := report.Select(all, *version, match)
-	o := script.Options{Addr: *addr, Timeout: *timeout, Quiet: *quiet, Scram: *scram}
+	o := script.Options{Addr: *addr, Timeout: *timeout, Quiet: *quiet, Scram: *scram, WS: *ws}
 	results := report.Run(statements, o, *parallel)
 	if *doc != "" {
 		columns := []report.Column{{Name: *name, Results: results}}
@@ -69,7 +70,8 @@ func main() {
 			if !ok {
 				fail(fmt.Errorf("-control %s: want name=host:port", c))
 			}
-			o.Addr, o.Scram = where, ""
+			o.Addr, o.WS, _ = strings.Cut(where, ",")
+			o.Scram = ""
 			columns = append(columns, report.Column{Name: who, Results: report.Run(statements, o, *parallel)})
 		}
 		if err := report.Document(*doc, columns); err != nil {

@@ -1,7 +1,7 @@
 // Command controls is mochi-mqtt, with which the conformance suite compares. It
 // is in a module of its own, so that the broker does not depend on another one.
 //
-//	go run . -addr 127.0.0.1:1883
+//	go run . -addr 127.0.0.1:1883 -ws 127.0.0.1:8083
 package main
 
 import (
@@ -20,20 +20,24 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:1883", "`host:port` to listen on")
+	ws := flag.String("ws", "127.0.0.1:8083", "`host:port` to listen on for WebSocket")
 	flag.Parse()
-	if err := run(*addr); err != nil {
+	if err := run(*addr, *ws); err != nil {
 		fmt.Fprintln(os.Stderr, "controls:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves with mochi's defaults, open to anybody, until it is told to stop.
-func run(addr string) error {
+func run(addr, ws string) error {
 	s := mqtt.New(&mqtt.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err := s.AddHook(new(auth.AllowHook), nil); err != nil {
 		return err
 	}
 	if err := s.AddListener(listeners.NewTCP(listeners.Config{ID: "tcp", Address: addr})); err != nil {
+		return err
+	}
+	if err := s.AddListener(listeners.NewWebsocket(listeners.Config{ID: "ws", Address: ws})); err != nil {
 		return err
 	}
 	if err := s.Serve(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"emqttd/tests/conformance/wire"
+	"emqttd/tests/conformance/wsframe"
 )
 
 // arrival is a packet, or why none follows.
@@ -31,6 +32,15 @@ type client struct {
 	queue    []arrival // read, and not yet expected
 	done     bool      // closed has been seen, it is not in queue any more
 	got      []*wire.Packet
+}
+
+// dialWS connects over WebSocket.
+func dialWS(addr string, level byte, timeout time.Duration) (*client, error) {
+	c, err := wsframe.Dial(addr, "mqtt", timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &client{net: c, level: level}, nil
 }
 
 func dial(addr string, level byte, timeout time.Duration) (*client, error) {

@@ -16,6 +16,9 @@
 //	                           expects Session Present
 //	a hello [FIELD=VALUE…]     the same without expecting anything
 //	a dial                     dial only
+//	                           With the word ws these three use WebSocket
+//	a text BYTES               send bytes in a text frame of a WebSocket; raw sends a binary one
+//	a protocol NAME            the subprotocol that the server has selected
 //	a > TYPE [FIELD=VALUE…]    send a packet; "4" as a word sends it in that version's form
 //	a raw BYTES                send bytes: hexadecimal, or "text"
 //	a frame BYTES              send bytes with the Remaining Length put behind the first

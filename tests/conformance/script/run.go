@@ -17,6 +17,7 @@ type Options struct {
 	Timeout time.Duration // how long an expected packet may take
 	Quiet   time.Duration // how long nothing has to come
 	Token   string        // what % becomes; "" for a new one
+	WS      string        // ws://host:port/path, "" if there is none
 	Scram   string        // user:password of SCRAM-SHA-256, "" if none is known
 }
 
@@ -164,6 +165,8 @@ func (r *run) step(name, verb string, args []string) error {
 	switch verb {
 	case ">":
 		return r.send(c, args)
+	case "text", "protocol":
+		return websocket(c, verb, args)
 	case "raw", "frame":
 		return sendBytes(c, verb, args)
 	case "<", "<<":

@@ -2,15 +2,23 @@ package script
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"emqttd/tests/conformance/wire"
+	"emqttd/tests/conformance/wsframe"
 )
 
 // open dials, and says hello.
 func (r *run) open(name, verb string, args []string) error {
-	c, err := dial(r.o.Addr, r.level, r.o.Timeout)
+	connect, addr := dial, r.o.Addr
+	if i := slices.Index(args, "ws"); i >= 0 {
+		if connect, addr, args = dialWS, r.o.WS, slices.Delete(args, i, i+1); addr == "" {
+			return fmt.Errorf("%w: no address of WebSocket is given (-ws)", ErrUndecided)
+		}
+	}
+	c, err := connect(addr, r.level, r.o.Timeout)
 	if err != nil {
 		if isTimeout(err) {
 			return fmt.Errorf("the broker does not accept: %w", err)
@@ -127,6 +135,25 @@ func sendBytes(c *client, verb string, args []string) error {
 	}
 	c.write(b)
 	return nil
+}
+
+// websocket holds the verbs that only a WebSocket has.
+func websocket(c *client, verb string, args []string) error {
+	ws, ok := c.net.(*wsframe.Conn)
+	if !ok {
+		return fmt.Errorf("%s on a connection that is no WebSocket", verb)
+	}
+	if verb == "protocol" {
+		if ws.Protocol != args[0] {
+			return fmt.Errorf("the server selects the subprotocol %q", ws.Protocol)
+		}
+		return nil
+	}
+	b, err := wire.Hex(args)
+	if err == nil {
+		_ = ws.WriteFrame(wsframe.Text, b) // a broker that has closed shows in what is expected next
+	}
+	return err
 }
 
 // expect takes a packet and checks its fields.

@@ -38,9 +38,11 @@ type Broker struct {
 	right  string
 	token  string
 	faults []*fault
+	ws     []string // faults of WebSocket
 
-	mu    sync.Mutex // guards what faults count, and conns
-	conns []net.Conn
+	mu        sync.Mutex // guards what faults count, and what follows
+	conns     []net.Conn
+	listeners []net.Listener
 }
 
 type fault struct {
@@ -58,6 +60,10 @@ type fault struct {
 func Start(addr, token string, faults []string) (*Broker, error) {
 	b := &Broker{right: addr, token: token}
 	for _, line := range faults {
+		if kind, ok := strings.CutPrefix(line, "ws "); ok {
+			b.ws = append(b.ws, kind)
+			continue
+		}
 		f, err := parse(strings.ReplaceAll(line, "%", token))
 		if err != nil {
 			return nil, fmt.Errorf("fault %q: %w", line, err)
@@ -81,6 +87,9 @@ func (b *Broker) Close() {
 	_ = b.l.Close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, l := range b.listeners {
+		_ = l.Close()
+	}
 	for _, c := range b.conns {
 		_ = c.Close()
 	}

@@ -11,6 +11,7 @@
 package memory
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -61,6 +62,7 @@ func (k *keeper) Receive(c actor.Context) {
 		k.timer.Stop()
 	case *tick:
 		if k.judge.due(k.read()) {
+			runtime.GC() // pools give up what they hold at the second one only
 			debug.FreeOSMemory()
 			k.judge.tidied(k.read())
 		}

@@ -27,7 +27,6 @@ type bench struct {
 	*report
 	ctx         context.Context
 	to          netip.AddrPort
-	local       []netip.Addr
 	run         uint32 // marks the messages of this run
 	dialed      int
 	failed      map[string]int // by what went wrong

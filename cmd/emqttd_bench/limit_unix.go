@@ -18,10 +18,10 @@ func enoughDescriptors(clients int) error {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
 	need := uint64(clients + spare)
-	if uint64(l.Cur) >= need {
+	if uint64(l.Cur) >= need { //nolint:unconvert // signed on FreeBSD
 		return nil
 	}
-	if uint64(l.Max) < need {
+	if uint64(l.Max) < need { //nolint:unconvert // signed on FreeBSD
 		return fmt.Errorf("%d clients need %d open files, but this process may have %d (ulimit -n)", clients, need, l.Max)
 	}
 	l.Cur = l.Max

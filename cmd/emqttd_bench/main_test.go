@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"emqttd/config"
@@ -125,6 +129,53 @@ func TestRefusedClientsAreAFailure(t *testing.T) {
 	}
 	if code, _, stderr := runBench(t, b.Addr(testkit.TCP), "pair -c 2"); code != 1 || !strings.Contains(stderr, "clients did not come up") {
 		t.Errorf("pair: exit %d: %s", code, stderr)
+	}
+}
+
+// secured is a listener with TLS that hands on to a broker without.
+func secured(t *testing.T, to string) string {
+	s := httptest.NewUnstartedServer(nil) // for its certificate
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: s.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait)
+	t.Cleanup(func() { l.Close() })
+	relay := func(from, to net.Conn) {
+		_, _ = io.Copy(to, from)
+		to.Close()
+	}
+	all.Go(func() {
+		for {
+			outer, err := l.Accept()
+			if err != nil {
+				return
+			}
+			inner, err := net.Dial("tcp", to)
+			if err != nil {
+				outer.Close()
+				continue
+			}
+			all.Go(func() { relay(outer, inner) })
+			all.Go(func() { relay(inner, outer) })
+		}
+	})
+	return l.Addr().String()
+}
+
+func TestClientsSpeakTLS(t *testing.T) {
+	b := testkit.Start(t)
+	addr := secured(t, b.Addr(testkit.TCP))
+	code, r, stderr := runBench(t, addr, "rtt -c 2 -q 1 --warm 1ms --for 20ms -S --insecure")
+	if code != 0 {
+		t.Errorf("exit %d: %v %s", code, r, stderr)
+	}
+	code, r, _ = runBench(t, addr, "conn -c 2 --hold 1ms -S")
+	if errs := texts(r["errors"]); code != 1 || len(errs) != 1 || !strings.Contains(errs[0], "certificate") {
+		t.Errorf("exit %d: %v", code, r)
 	}
 }
 

@@ -145,7 +145,7 @@ func (o *options) tls() (*tls.Config, error) {
 	if !o.secure {
 		return nil, nil
 	}
-	c := &tls.Config{ServerName: o.host, InsecureSkipVerify: o.insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // asked for with --insecure
+	c := &tls.Config{ServerName: o.host, InsecureSkipVerify: o.insecure, MinVersion: tls.VersionTLS12}
 	if o.caFile != "" {
 		pem, err := os.ReadFile(o.caFile)
 		if err != nil {

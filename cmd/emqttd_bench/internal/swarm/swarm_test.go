@@ -1,0 +1,228 @@
+package swarm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"emqttd/protocol"
+	"emqttd/protocol/mqtt"
+)
+
+// wire is a network in the test's hands.
+type wire struct {
+	written []byte
+	room    int // bytes that write takes
+	waited  []int64
+}
+
+func (w *wire) dial(c *Conn, _ netip.AddrPort, _ netip.Addr) error {
+	c.connected()
+	return nil
+}
+func (w *wire) wait(d int64) { w.waited = append(w.waited, d) }
+func (w *wire) write(_ *Conn, b []byte) (int, error) {
+	n := min(len(b), w.room)
+	w.room -= n
+	w.written = append(w.written, b[:n]...)
+	return n, nil
+}
+func (w *wire) hangUp(*Conn) {}
+func (w *wire) close()       {}
+
+// take returns what was written since it was called last.
+func (w *wire) take() []byte {
+	b := w.written
+	w.written = nil
+	return b
+}
+
+// diary is Events that are written down.
+type diary struct {
+	Ignore
+	up, room int
+	messages []string
+	acked    []protocol.PacketID
+	down     error
+}
+
+func (d *diary) Up(*Conn, *mqtt.Connack) { d.up++ }
+func (d *diary) Room(*Conn)              { d.room++ }
+func (d *diary) Down(_ *Conn, err error) { d.down = err }
+func (d *diary) Message(_ *Conn, p *mqtt.Publish) {
+	d.messages = append(d.messages, string(p.Payload))
+}
+
+func (d *diary) Acked(_ *Conn, id protocol.PacketID, _ protocol.ReasonCode) {
+	d.acked = append(d.acked, id)
+}
+
+// connect is a client whose CONNECT has been written.
+func connect(t *testing.T, keepAlive uint16) (*Swarm, *wire, *Conn, *diary) {
+	t.Helper()
+	w, d := &wire{room: 1 << 30}, &diary{}
+	s := &Swarm{net: w, open: map[*Conn]struct{}{}, began: time.Now()}
+	c, err := s.Dial(netip.AddrPort{}, netip.Addr{}, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: "c", KeepAlive: keepAlive}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.flush()
+	if b := w.take(); len(b) == 0 || b[0] != byte(mqtt.CONNECT)<<4 {
+		t.Fatalf("%x is no CONNECT", b)
+	}
+	return s, w, c, d
+}
+
+func TestPacketsMayArriveInAnyPieces(t *testing.T) {
+	var stream []byte
+	stream = (&mqtt.Connack{}).Append(stream, mqtt.V311)
+	for _, p := range []string{"one", "two", string(make([]byte, 20_000))} {
+		stream = (&mqtt.Publish{Topic: "t", Payload: []byte(p)}).Append(stream, mqtt.V311)
+	}
+	for _, size := range []int{1, 2, 7, 4096, len(stream)} {
+		_, _, c, d := connect(t, 0)
+		for b := stream; len(b) > 0; {
+			n := min(size, len(b))
+			piece := bytes.Clone(b[:n])
+			c.received(piece)
+			clear(piece) // the network uses it again
+			b = b[n:]
+		}
+		if d.up != 1 || len(d.messages) != 3 || d.messages[1] != "two" || len(d.messages[2]) != 20_000 || d.down != nil {
+			t.Errorf("in pieces of %d: %d CONNACK, %d messages, %v", size, d.up, len(d.messages), d.down)
+		}
+	}
+}
+
+func TestOutputWaitsForAFullSocketAndKeepsItsOrder(t *testing.T) {
+	s, w, c, d := connect(t, 0)
+	w.room = 5
+	var want []byte
+	for range 3 {
+		p := &mqtt.Publish{Topic: "topic", Payload: []byte("payload"), QoS: 1}
+		c.Publish(p)
+		want = p.Append(want, mqtt.V311)
+		s.flush()
+	}
+	if !c.Blocked() || d.room != 0 {
+		t.Fatal("the socket was full and nobody noticed")
+	}
+	w.room = 10
+	c.writable()
+	if !c.Blocked() || d.room != 0 {
+		t.Fatal("room was announced while output was waiting")
+	}
+	w.room = 1 << 20
+	c.writable()
+	if got := w.take(); c.Blocked() || d.room != 1 || !bytes.Equal(got, want) {
+		t.Errorf("room %d, wrote %x, want %x", d.room, got, want)
+	}
+}
+
+func TestMessagesAreAcknowledgedAsTheirQoSDemands(t *testing.T) {
+	s, w, c, d := connect(t, 0)
+	feed := func(b []byte) []byte {
+		c.received(b)
+		s.flush()
+		return w.take()
+	}
+	ack := func(typ mqtt.PacketType) []byte {
+		return mqtt.AppendAck(nil, typ, mqtt.V311, 9, protocol.Success)
+	}
+	publish := func(q protocol.QoS) []byte {
+		return (&mqtt.Publish{Topic: "t", Payload: []byte{'0' + byte(q)}, QoS: q, PacketID: 9 * protocol.PacketID(min(q, 1))}).Append(nil, mqtt.V311)
+	}
+	for _, step := range []struct {
+		name     string
+		in, want []byte
+	}{
+		{"QoS 0", publish(0), nil},
+		{"QoS 1", publish(1), ack(mqtt.PUBACK)},
+		{"QoS 2", publish(2), ack(mqtt.PUBREC)},
+		{"MQTT-4.3.3-2 the same once more", publish(2), ack(mqtt.PUBREC)},
+		{"PUBREL", ack(mqtt.PUBREL), ack(mqtt.PUBCOMP)},
+		{"the identifier is free again", publish(2), ack(mqtt.PUBREC)},
+		{"PUBREC of ours", ack(mqtt.PUBREC), ack(mqtt.PUBREL)},
+		{"PUBCOMP of ours", ack(mqtt.PUBCOMP), nil},
+	} {
+		if got := feed(step.in); !bytes.Equal(got, step.want) {
+			t.Errorf("%s: wrote %x, want %x", step.name, got, step.want)
+		}
+	}
+	if len(d.messages) != 4 || len(d.acked) != 1 || d.acked[0] != 9 || d.down != nil {
+		t.Errorf("%q, acked %v, %v", d.messages, d.acked, d.down)
+	}
+}
+
+func TestGarbageEndsTheConnection(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"reserved type": {0x00, 0x00}, "truncated PUBLISH": {0x30, 0x02, 0x00, 0x09}, "CONNECT from the broker": {0x10, 0x00},
+	} {
+		s, _, c, d := connect(t, 0)
+		c.received(b)
+		if d.down == nil || c.Live() || s.Open() != 0 {
+			t.Errorf("%s: %v", name, d.down)
+		}
+	}
+}
+
+func TestAQuietClientPings(t *testing.T) {
+	s, w, c, _ := connect(t, 100)
+	s.now = c.sentAt + int64(74*time.Second)
+	s.keepAlive()
+	s.flush()
+	if b := w.take(); len(b) != 0 {
+		t.Errorf("%x before three quarters of the keep alive", b)
+	}
+	s.now = c.sentAt + int64(75*time.Second)
+	s.keepAlive()
+	s.flush()
+	if b := w.take(); !bytes.Equal(b, mqtt.AppendPingreq(nil)) {
+		t.Errorf("wrote %x, want PINGREQ", b)
+	}
+}
+
+func TestByeIsNoLoss(t *testing.T) {
+	s, w, c, d := connect(t, 0)
+	c.Bye()
+	s.flush()
+	if b := w.take(); !bytes.Equal(b, []byte{0xe0, 0x00}) || d.down != nil || s.Open() != 0 {
+		t.Errorf("wrote %x, down %v, %d open", b, d.down, s.Open())
+	}
+	c.fail(errors.New("late"))
+	if d.down != nil {
+		t.Error("told after Bye")
+	}
+}
+
+func TestAwaitWaitsNoLongerThanTurnWants(t *testing.T) {
+	s, w, _, _ := connect(t, 0)
+	turns := 0
+	s.second = Never
+	s.Turn = func(now int64) int64 {
+		turns++
+		return now + int64(time.Hour)
+	}
+	s.Await(context.Background(), time.Hour, func() bool { return turns == 3 })
+	for _, d := range w.waited[1:] {
+		if d != breath {
+			t.Errorf("waited %v, want a breath", time.Duration(d))
+		}
+	}
+	s.Turn = func(now int64) int64 { turns++; return now }
+	w.waited = nil
+	s.Await(context.Background(), time.Hour, func() bool { return turns == 6 })
+	for _, d := range w.waited[1:] {
+		if d != 0 {
+			t.Errorf("waited %v, want no time", time.Duration(d))
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if s.Await(ctx, time.Hour, nil) {
+		t.Error("what was cancelled is not done")
+	}
+}

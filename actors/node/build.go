@@ -170,7 +170,7 @@ func (n *Node) specs() []kernel.ChildSpec {
 		ls = append(ls, l.Spec())
 	}
 	return []kernel.ChildSpec{
-		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec()})},
+		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec(n.options.FixedGC)})},
 		n.retained.Spec(),
 		n.router.Spec(),
 		{Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.registry.Spec()})},

@@ -35,6 +35,8 @@ type Options struct {
 	// OnGiveUp is called once if an essential part could not be kept running:
 	// the process should end with an error.
 	OnGiveUp func(error)
+	// FixedGC leaves the garbage collector's pace as it is; see actors/system/memory.
+	FixedGC bool
 	// Boot, if not nil, is told a line for each part that has started.
 	Boot func(line string)
 	// Sockets replaces the listening sockets of listeners by name, for

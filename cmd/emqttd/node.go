@@ -1,13 +1,15 @@
 package main
 
 import (
+	"os"
+
 	"emqttd/actors/node"
 	"emqttd/config"
 )
 
 // startNode starts the broker. It is a variable because the tests of the verbs need a node that fails as they like.
 var startNode = func(c *config.Config, o bootOptions) (broker, error) {
-	n, err := node.Start(c, node.Options{Logger: o.logger, Version: version, OnGiveUp: o.giveUp, Boot: o.boot})
+	n, err := node.Start(c, node.Options{Logger: o.logger, Version: version, OnGiveUp: o.giveUp, Boot: o.boot, FixedGC: os.Getenv("GOGC") != ""})
 	if err != nil {
 		return nil, err // a nil *node.Node is no nil broker
 	}

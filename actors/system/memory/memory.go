@@ -7,6 +7,11 @@
 // two looks while there is something to gain, it collects once. A busy node is
 // left alone, and so is one at rest that has been tidied.
 //
+// It also sets how far the heap may grow before the runtime collects. A node of
+// few clients and many messages lives on a few megabytes, which a factor of two
+// would have collected dozens of times a second; so a small heap may grow more.
+// An operator who sets GOGC decides otherwise.
+//
 // Its parent is the supervisor system. A crash costs one look.
 package memory
 
@@ -30,10 +35,19 @@ const (
 	gain  = 1 << 20 // bytes of garbage that are worth a collection, besides a part of what lives
 )
 
-// Spec is the child of the supervisor system.
-func Spec() kernel.ChildSpec {
-	return kernel.ChildSpec{Name: "memory", Props: kernel.NewProps(func() actor.Actor { return newKeeper() })}
+// Spec is the child of the supervisor system. fixed leaves the garbage
+// collector's pace as it is.
+func Spec(fixed bool) kernel.ChildSpec {
+	return kernel.ChildSpec{Name: "memory", Props: kernel.NewProps(func() actor.Actor { return newKeeper(fixed) })}
 }
+
+// A heap of which less than small lives may grow to five times that before it is
+// collected, 60 MB at most; a larger one doubles, as is Go's way.
+const (
+	small     = 12 << 20
+	generous  = 400 // percent
+	customary = 100
+)
 
 type tick struct{}
 
@@ -42,10 +56,12 @@ type keeper struct {
 	timer   *time.Timer
 	samples []metrics.Sample
 	judge   judge
+	percent int // that was set last; 0 for none
+	fixed   bool
 }
 
-func newKeeper() *keeper {
-	return &keeper{samples: []metrics.Sample{
+func newKeeper(fixed bool) *keeper {
+	return &keeper{fixed: fixed, samples: []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"},
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
@@ -61,7 +77,9 @@ func (k *keeper) Receive(c actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		k.timer.Stop()
 	case *tick:
-		if k.judge.due(k.read()) {
+		u := k.read()
+		k.pace(u)
+		if k.judge.due(u) {
 			runtime.GC() // pools give up what they hold at the second one only
 			debug.FreeOSMemory()
 			k.judge.tidied(k.read())
@@ -73,6 +91,21 @@ func (k *keeper) Receive(c actor.Context) {
 func (k *keeper) arm(c actor.Context) {
 	system, self := c.ActorSystem(), c.Self()
 	k.timer = time.AfterFunc(look, func() { system.Root.Send(self, &tick{}) })
+}
+
+// pace sets how far the heap may grow.
+func (k *keeper) pace(u usage) {
+	if p := pace(u.live); !k.fixed && p != k.percent {
+		k.percent = p
+		debug.SetGCPercent(p)
+	}
+}
+
+func pace(live uint64) int {
+	if live < small {
+		return generous
+	}
+	return customary
 }
 
 func (k *keeper) read() usage {

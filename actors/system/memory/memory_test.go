@@ -29,6 +29,14 @@ func TestCollectsOnceWhenANodeWithGarbageComesToRest(t *testing.T) {
 	}
 }
 
+func TestASmallHeapMayGrowMore(t *testing.T) {
+	for live, want := range map[uint64]int{0: 400, 4 * mb: 400, 12 * mb: 100, 4000 * mb: 100} {
+		if got := pace(live); got != want {
+			t.Errorf("%d MB: %d %%, want %d", live/mb, got, want)
+		}
+	}
+}
+
 func TestCollectsForTheStacksOfManyNewGoroutines(t *testing.T) {
 	var j judge
 	j.tidied(usage{goroutines: 500})

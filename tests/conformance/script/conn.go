@@ -30,7 +30,6 @@ type client struct {
 	last     *wire.Packet // that was expected
 	in       chan arrival
 	queue    []arrival // read, and not yet expected
-	done     bool      // closed has been seen, it is not in queue any more
 	got      []*wire.Packet
 }
 

@@ -64,10 +64,25 @@ func Run(t *Test, o Options) error {
 			if errors.Is(err, errPassed) {
 				return nil
 			}
-			return fmt.Errorf("%s:%d: %s: %w", t.File, l.Number, l.Text, err)
+			return &failure{t.File, l, o.Token, err}
 		}
 	}
 	return nil
+}
+
+// failure says which line of a test did not hold.
+type failure struct {
+	file  string
+	line  Line
+	token string
+	err   error
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// Error has % for the token again, so that two runs fail with the same words.
+func (f *failure) Error() string {
+	return fmt.Sprintf("%s:%d: %s: %s", f.file, f.line.Number, f.line.Text, strings.ReplaceAll(f.err.Error(), f.token, "%"))
 }
 
 // cleanUp closes all and takes away what would stay in the broker.

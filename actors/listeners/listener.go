@@ -229,6 +229,7 @@ func (l *Listener) pause(err error) {
 func (l *Listener) take(conn net.Conn) {
 	n := l.current.Add(1)
 	if reason := l.refuses(conn, int(n)); reason != "" {
+		l.rt.Metrics.Refuse(reason)
 		l.over(reason)
 		_ = conn.Close()
 		return

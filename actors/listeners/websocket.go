@@ -88,8 +88,10 @@ func readRequest(t connections.Transport) (head, early []byte, err error) {
 		head = append(head, b.Data...)
 		b.Free()
 		if i := bytes.Index(head[from:], []byte("\r\n\r\n")); i >= 0 {
-			end := from + i + 4
-			return head[:end:end], head[end:], nil
+			if end := from + i + 4; end <= maxRequest {
+				return head[:end:end], head[end:], nil
+			}
+			break
 		}
 	}
 	return nil, nil, errRequest

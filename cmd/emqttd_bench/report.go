@@ -48,8 +48,10 @@ func (f figure) String() string {
 		return fmt.Sprintf("%.0f", float64(f))
 	case a >= 10:
 		return fmt.Sprintf("%.1f", float64(f))
+	case a >= 1:
+		return fmt.Sprintf("%.2f", float64(f))
 	}
-	return fmt.Sprintf("%.2f", float64(f))
+	return fmt.Sprintf("%.3f", float64(f))
 }
 
 func (f figure) MarshalJSON() ([]byte, error) { return []byte(f.String()), nil }

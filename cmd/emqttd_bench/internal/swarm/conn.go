@@ -94,8 +94,8 @@ func (c *Conn) Publish(p *mqtt.Publish) protocol.PacketID {
 	if p.QoS > 0 {
 		p.PacketID = c.nextID()
 	}
-	c.out = mqtt.AppendPublish(c.out, c.Version, p)
 	c.touch()
+	c.out = mqtt.AppendPublish(c.out, c.Version, p)
 	return p.PacketID
 }
 
@@ -105,8 +105,8 @@ func (c *Conn) Subscribe(qos protocol.QoS, filters ...string) {
 	for _, f := range filters {
 		p.Subscriptions = append(p.Subscriptions, mqtt.Subscription{Filter: f, QoS: qos})
 	}
-	c.out = p.Append(c.out, c.Version)
 	c.touch()
+	c.out = p.Append(c.out, c.Version)
 }
 
 // Bye sends DISCONNECT and closes when that is out.
@@ -118,9 +118,9 @@ func (c *Conn) Bye() {
 		c.hangUp()
 		return
 	}
+	c.touch()
 	c.out = (&mqtt.Disconnect{}).Append(c.out, c.Version)
 	c.leaving = true
-	c.touch()
 }
 
 // Cut closes without DISCONNECT, as a client that is lost.
@@ -133,19 +133,24 @@ func (c *Conn) nextID() protocol.PacketID {
 	return c.id
 }
 
+// touch makes ready for output, which leaves at the end of the turn.
 func (c *Conn) touch() {
 	if !c.dirty {
 		c.dirty = true
 		c.s.dirty = append(c.s.dirty, c)
 	}
+	if n := len(c.s.spare); c.out == nil && n > 0 {
+		c.out = c.s.spare[n-1]
+		c.s.spare = c.s.spare[:n-1]
+	}
 }
 
 // connected is called by the network when bytes may flow.
 func (c *Conn) connected() {
+	c.touch()
 	c.out = append(c.out, c.hello...)
 	c.hello = nil
 	c.up = true
-	c.touch()
 }
 
 // writable is called by the network after a write that took less than all.
@@ -175,10 +180,10 @@ func (c *Conn) flush() {
 		c.blocked = true
 		return
 	}
-	c.out = c.out[:0]
-	if cap(c.out) <= 256 { // a client that says little shall cost little
-		c.out = nil
+	if len(c.s.spare) < cap(c.s.spare) && cap(c.out) <= 64<<10 {
+		c.s.spare = append(c.s.spare, c.out[:0])
 	}
+	c.out = nil // who has nothing to say needs no memory for it
 	if c.leaving && (c.pipe == nil || !c.pipe.busy) {
 		c.hangUp()
 	}
@@ -279,11 +284,11 @@ func (c *Conn) message(h mqtt.Header, body []byte) error {
 	id := p.PacketID
 	switch p.QoS {
 	case protocol.AtLeastOnce:
+		c.touch()
 		c.out = mqtt.AppendAck(c.out, mqtt.PUBACK, c.Version, id, protocol.Success)
-		c.touch()
 	case protocol.ExactlyOnce:
-		c.out = mqtt.AppendAck(c.out, mqtt.PUBREC, c.Version, id, protocol.Success)
 		c.touch()
+		c.out = mqtt.AppendAck(c.out, mqtt.PUBREC, c.Version, id, protocol.Success)
 		if _, again := c.held[id]; again {
 			return nil // the same message, sent once more: not delivered twice [MQTT-4.3.3-2]
 		}
@@ -304,14 +309,14 @@ func (c *Conn) acknowledgement(h mqtt.Header, body []byte) error {
 	switch h.Type {
 	case mqtt.PUBREC:
 		if p.Code < 0x80 {
-			c.out = mqtt.AppendAck(c.out, mqtt.PUBREL, c.Version, p.ID, protocol.Success)
 			c.touch()
+			c.out = mqtt.AppendAck(c.out, mqtt.PUBREL, c.Version, p.ID, protocol.Success)
 			return nil
 		}
 	case mqtt.PUBREL:
 		delete(c.held, p.ID)
-		c.out = mqtt.AppendAck(c.out, mqtt.PUBCOMP, c.Version, p.ID, protocol.Success)
 		c.touch()
+		c.out = mqtt.AppendAck(c.out, mqtt.PUBCOMP, c.Version, p.ID, protocol.Success)
 		return nil
 	}
 	c.Events.Acked(c, p.ID, p.Code)

@@ -39,6 +39,7 @@ type Swarm struct {
 	second  int64
 	open    map[*Conn]struct{}
 	dirty   []*Conn
+	spare   [][]byte // buffers for output, as many as its capacity
 	publish mqtt.Publish
 	suback  mqtt.Suback
 	ack     mqtt.Ack
@@ -61,7 +62,7 @@ type network interface {
 // New makes a swarm. The plain network is that of goroutines also where there is
 // a faster one; secure implies it.
 func New(plain bool, secure *tls.Config) (*Swarm, error) {
-	s := &Swarm{began: time.Now(), open: map[*Conn]struct{}{}, again: Never}
+	s := &Swarm{began: time.Now(), open: map[*Conn]struct{}{}, again: Never, spare: make([][]byte, 0, 256)}
 	var err error
 	if plain || secure != nil {
 		s.net = newSockets(s, secure)
@@ -135,8 +136,8 @@ func (s *Swarm) flush() {
 func (s *Swarm) keepAlive() {
 	for c := range s.open {
 		if c.pingEvery > 0 && c.up && s.now-c.sentAt >= c.pingEvery {
-			c.out = mqtt.AppendPingreq(c.out)
 			c.touch()
+			c.out = mqtt.AppendPingreq(c.out)
 		}
 	}
 }

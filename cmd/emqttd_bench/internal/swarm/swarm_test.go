@@ -64,7 +64,7 @@ func (d *diary) Acked(_ *Conn, id protocol.PacketID, _ protocol.ReasonCode) {
 func connect(t *testing.T, keepAlive uint16) (*Swarm, *wire, *Conn, *diary) {
 	t.Helper()
 	w, d := &wire{room: 1 << 30}, &diary{}
-	s := &Swarm{net: w, open: map[*Conn]struct{}{}, began: time.Now()}
+	s := &Swarm{net: w, open: map[*Conn]struct{}{}, began: time.Now(), spare: make([][]byte, 0, 4)}
 	c, err := s.Dial(netip.AddrPort{}, netip.Addr{}, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: "c", KeepAlive: keepAlive}, d)
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +154,23 @@ func TestMessagesAreAcknowledgedAsTheirQoSDemands(t *testing.T) {
 	}
 	if len(d.messages) != 4 || len(d.acked) != 1 || d.acked[0] != 9 || d.down != nil {
 		t.Errorf("%q, acked %v, %v", d.messages, d.acked, d.down)
+	}
+}
+
+func TestAMessageCostsNoAllocation(t *testing.T) {
+	s, w, c, _ := connect(t, 0)
+	c.Events = Ignore{}
+	out := &mqtt.Publish{Topic: "topic", Payload: []byte("payload"), QoS: 1}
+	in := (&mqtt.Publish{Topic: "topic", Payload: []byte("payload"), QoS: 1, PacketID: 1}).Append(nil, mqtt.V311)
+	in = mqtt.AppendAck(in, mqtt.PUBACK, mqtt.V311, 1, protocol.Success)
+	allocations := testing.AllocsPerRun(100, func() {
+		c.Publish(out)
+		c.received(in)
+		s.flush()
+		w.written = w.written[:0]
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func peer(t *testing.T, answer string, closes bool) Options {
 			}()
 		}
 	}()
-	return Options{Addr: l.Addr().String(), Timeout: 300 * time.Millisecond, Quiet: 100 * time.Millisecond}
+	return Options{Addr: l.Addr().String(), Timeout: 2 * time.Second, Quiet: 200 * time.Millisecond}
 }
 
 const (
@@ -103,6 +104,7 @@ const (
 )
 
 func TestExpectationsHoldOrNot(t *testing.T) {
+	var wg sync.WaitGroup
 	for _, c := range []struct {
 		exchange, answer string
 		closes           bool
@@ -144,14 +146,18 @@ func TestExpectationsHoldOrNot(t *testing.T) {
 		{"a connect\n  a frobnicate", connack, false, "no verb"},
 		{"b ping", connack, false, "no client"},
 	} {
-		err := Run(parse(t, "  "+c.exchange+"\n"), peer(t, c.answer, c.closes))
-		switch {
-		case c.want == "" && err != nil:
-			t.Errorf("%q: %v", c.exchange, err)
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%q after % x: %v, want %q", c.exchange, c.answer, err, c.want)
-		}
+		test, o := parse(t, "  "+c.exchange+"\n"), peer(t, c.answer, c.closes)
+		wg.Go(func() {
+			err := Run(test, o)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%q: %v", c.exchange, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("%q after % x: %v, want %q", c.exchange, c.answer, err, c.want)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func TestWhatTheBrokerDoesNotOfferIsNotDecided(t *testing.T) {

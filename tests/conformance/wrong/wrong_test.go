@@ -2,6 +2,7 @@ package wrong
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +25,15 @@ const exchange = `[X-1] requirement
   a silent
 `
 
-func run(t *testing.T, right string, faults ...string) error {
-	t.Helper()
+func run(right string, faults ...string) error {
 	all, err := script.Parse([]script.File{{Version: "5.0", Name: "f", Text: exchange}})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	o := script.Options{Timeout: 2 * time.Second, Quiet: 200 * time.Millisecond, Token: script.NewToken()}
+	o := script.Options{Timeout: 5 * time.Second, Quiet: 200 * time.Millisecond, Token: script.NewToken()}
 	b, err := Start(right, o.Token, faults)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer b.Close()
 	o.Addr = b.Addr()
@@ -42,15 +42,16 @@ func run(t *testing.T, right string, faults ...string) error {
 
 func TestWithoutFaultsTheWrongBrokerIsRight(t *testing.T) {
 	right := testkit.Start(t).Addr(testkit.TCP)
-	if err := run(t, right); err != nil {
+	if err := run(right); err != nil {
 		t.Error(err)
 	}
-	if err := run(t, right, "drop publish if payload=three", "nobody:drop publish", "dup puback nth 9"); err != nil {
+	if err := run(right, "drop publish if payload=three", "nobody:drop publish", "dup puback nth 9"); err != nil {
 		t.Errorf("with faults that concern nothing: %v", err)
 	}
 }
 
 func TestFaultsDoWhatTheySay(t *testing.T) {
+	var wg sync.WaitGroup
 	right := testkit.Start(t).Addr(testkit.TCP)
 	for fault, want := range map[string]string{
 		"drop suback":                     "want suback",
@@ -61,15 +62,18 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 		"close pingresp":                  "closed the connection",
 		"send pingreq on unsuback":        "PINGREQ",
 		"tell publish topic=x on pingreq": "PUBLISH",
-		"hold pingresp 4s":                "want pingresp",
+		"hold pingresp 9s":                "want pingresp",
 		"c.drop subscribe":                "want suback",
 		"b:c.set publish payload=x nth 2": "want payload=two",
 		"c.dup unsubscribe":               "UNSUBACK",
 	} {
-		if err := run(t, right, fault); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", fault, err, want)
-		}
+		wg.Go(func() {
+			if err := run(right, fault); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", fault, err, want)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func TestFaultsThatAreNoneAreRefused(t *testing.T) {

@@ -100,8 +100,10 @@ func subscriptionCases(t *testing.T, addr string) {
 	t.Run("retain as published keeps the flag", func(t *testing.T) {
 		t.Parallel()
 		c, plain := join5(t, addr, "as-published"), join5(t, addr, "as-plain")
-		c.ask(&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "published", QoS: 1, RetainAsPublished: true}}})
-		plain.subscribe(1, "published")
+		live := paho.SubscribeOptions{Topic: "published", QoS: 1, RetainHandling: 2}
+		plain.ask(&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{live}})
+		live.RetainAsPublished = true
+		c.ask(&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{live}})
 		for _, retain := range []bool{true, false} {
 			c.send(&paho.Publish{Topic: "published", QoS: 1, Retain: retain, Payload: []byte("x")})
 			if m := c.expect("published", "x"); m.Retain != retain {

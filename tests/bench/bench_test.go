@@ -34,7 +34,7 @@ func TestEveryLineOfTheTableGetsItsFigures(t *testing.T) {
 	}
 	for _, m := range measurements {
 		for _, f := range m.figures {
-			line := regexp.QuoteMeta("| "+m.name+": "+f.what+" | ") + `-?[\d.e+]+ `
+			line := regexp.QuoteMeta("| "+m.name+": "+f.what+" | ") + `-?[\d.,e+-]+ `
 			if !regexp.MustCompile(line).MatchString(table.String()) {
 				t.Errorf("no line for %s: %s\n%s", m.name, f.what, table.String())
 			}

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -124,11 +125,23 @@ func (s *suite) measure(ctx context.Context, m measurement, w io.Writer) (kept b
 		kept = kept && good
 		limit, verdict := "", ""
 		if f.limit > 0 {
-			limit = fmt.Sprintf("%s %g", map[bool]string{false: "≤", true: "≥"}[f.atLeast], f.limit)
+			limit = map[bool]string{false: "≤ ", true: "≥ "}[f.atLeast] + digits(f.limit)
 			verdict = map[bool]string{false: "**no**", true: "yes"}[good]
 		}
-		fmt.Fprintf(w, "| %s: %s | %.4g %s | %s | %s | %s | %s | `%s` |\n",
-			m.name, f.what, value, f.unit, limit, verdict, r.text("lost"), r.text("other_cores"), s.command(m))
+		fmt.Fprintf(w, "| %s: %s | %s %s | %s | %s | %s | %s | `%s` |\n",
+			m.name, f.what, digits(value), f.unit, limit, verdict, r.text("lost"), r.text("other_cores"), s.command(m))
 	}
 	return kept, nil
+}
+
+// digits is a number with as many of them as it deserves, in groups of three.
+func digits(v float64) string {
+	if v < 1000 {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	s := strconv.FormatFloat(v, 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

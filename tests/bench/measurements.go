@@ -105,7 +105,7 @@ var measurements = []measurement{
 		},
 	},
 	{
-		"connect rate", "conn -c 15000 --rate 1700 --hold 100ms --settle 0s", "conn -c 200 --rate 1700 --hold 100ms --settle 0s",
+		"connect rate", "conn -c 15000 --rate 2000 --hold 100ms --settle 0s", "conn -c 200 --rate 2000 --hold 100ms --settle 0s",
 		[]figure{{"connects a minute", "", 100_000, true, scaled("connects_per_s", 60)}},
 	},
 	{

@@ -1,10 +1,13 @@
 package script
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,10 +33,17 @@ var errPassed = errors.New("passed")
 
 var tokens atomic.Uint32
 
+// process tells the tokens of this process from those of others: five digits.
+var process = sync.OnceValue(func() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	const five = 36 * 36 * 36 * 36 * 36
+	return strconv.FormatUint(binary.BigEndian.Uint64(b[:])%five+five, 36)[1:]
+})
+
 // NewToken is text that no other run uses: 9 letters and digits.
 func NewToken() string {
-	n := uint64(time.Now().UnixMilli()/100)%(36*36*36*36*36) + 36*36*36*36*36
-	return "c" + strconv.FormatUint(n, 36)[1:] + strconv.FormatUint(uint64(tokens.Add(1))%(35*36*36)+36*36, 36)
+	return "c" + process() + strconv.FormatUint(uint64(tokens.Add(1))%(35*36*36)+36*36, 36)
 }
 
 // run is the state of one exchange.

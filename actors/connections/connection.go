@@ -274,7 +274,7 @@ func (c *connection) close(ctx actor.Context, reason string, code protocol.Reaso
 	}
 	if c.phase != online {
 		c.abort(ctx, false)
-		if reason != "closed" {
+		if reason != "closed" && c.box.fresh() { // else the session has answered
 			c.refuse()
 		}
 	} else if code != 0 {

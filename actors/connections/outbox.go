@@ -34,6 +34,7 @@ type outbox struct {
 	busy    bool          // somebody writes
 	starved bool          // a sender was told that there is no room
 	closed  bool
+	used    bool // something has been sent
 	last    bool // closed, but what is pending is still to be written
 }
 
@@ -44,6 +45,7 @@ func (o *outbox) Send(p []byte) int {
 		o.mu.Unlock()
 		return outboxLimit // nothing waits for a client that is gone
 	}
+	o.used = true
 	if o.busy {
 		o.pending = append(o.pending, p...)
 		room := o.room()
@@ -53,6 +55,13 @@ func (o *outbox) Send(p []byte) int {
 	o.busy = true
 	o.mu.Unlock()
 	return o.write(p)
+}
+
+// fresh tells whether nothing has been sent yet.
+func (o *outbox) fresh() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.used
 }
 
 // room tells what may still wait, and remembers if that is nothing.

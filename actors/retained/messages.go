@@ -12,11 +12,11 @@ import (
 
 // Store makes Message the retained message of its topic, or, without a payload,
 // takes the retained message away [MQTT-3.3.1-6]. Send it with Stores.Store.
-// It is of class Control, so that a Lookup sees all that was stored before.
 type Store struct{ Message *protocol.Message }
 
 // Lookup asks for the retained messages that match Filter. Send it with
-// Stores.Lookup, once. Answered by one or more Found.
+// Stores.Lookup, once. Answered by one or more Found. It keeps its order with
+// Store: what is stored later goes to the subscriber live, and not twice.
 type Lookup struct {
 	Filter  topic.Filter
 	Token   uint64 // comes back in the answers
@@ -76,9 +76,6 @@ type Cleaned struct {
 
 // sweep goes over a part of the table and takes away what has expired.
 type sweep struct{ from uint32 }
-
-// MailboxClass lets acknowledgements and stores go first.
-func (*Lookup) MailboxClass() kernel.Class { return kernel.Subscribe }
 
 // MailboxClass keeps retained messages out of the bounds for live ones.
 func (*Found) MailboxClass() kernel.Class { return kernel.Subscribe }

@@ -258,5 +258,5 @@ func (s *State) forward(out *Out, it item, now int64) {
 
 // Waiting tells whether Fill could send more if the connection had room.
 func (s *State) Waiting() bool {
-	return s.traffic != nil && (!s.queue.empty() || len(s.replay) > 0)
+	return s.traffic != nil && (!s.queue.empty() || len(s.replay) > 0 || s.window.unsent > 0)
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -133,10 +134,11 @@ func (f *fakeNode) sources() *Sources {
 		Metrics: func() []Stat { return []Stat{{"packets/sent", 2}, {"bytes/received", 1}} },
 		Listeners: func() []ListenerInfo {
 			return []ListenerInfo{{
-				Protocol: "mqtt:tcp", Listen: "0.0.0.0:1883", Acceptors: 16, MaxClients: 102400, CurrentClients: 2,
+				Name: "tcp.external", Protocol: "mqtt:tcp", Listen: "0.0.0.0:1883", Acceptors: 16, MaxClients: 102400, CurrentClients: 2,
 				ShutdownCount: []Stat{{"keepalive_timeout", 3}, {"closed", 10}},
 			}}
 		},
+		StartListener: oneListener, StopListener: oneListener,
 		Tree: func(id string, _ bool) (Actor, bool) { return tree, id == "node" },
 		Inspect: func(id string) (Actor, bool) {
 			return find(tree.Children, func(a Actor) bool { return a.ID == id })
@@ -180,4 +182,12 @@ func ctl(t *testing.T, src *Sources, args ...string) (string, int) {
 	}
 	t.Fatal("the pages do not end")
 	return "", 0
+}
+
+// oneListener knows of one.
+func oneListener(name string) error {
+	if name != "tcp.external" {
+		return errors.New("there is no such listener")
+	}
+	return nil
 }

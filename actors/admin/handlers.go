@@ -50,7 +50,12 @@ func coreHandlers() []*Handler {
 			{"subscriptions add <ClientId> <Topic> <QoS>", "Add a subscription for a session"},
 			{"subscriptions del <ClientId> <Topic>", "Delete a subscription of a session"},
 		}},
-		{Name: "listeners", Run: listeners, Usage: []Usage{{"listeners", "List listeners"}}},
+		{Name: "listeners", Run: listeners, Usage: []Usage{
+			{"listeners", "List listeners"},
+			{"listeners start <Name>", "Accept clients again"},
+			{"listeners stop <Name>", "Accept no clients any more; those that are there stay"},
+			{"listeners restart <Name>", "Stop and start a listener"},
+		}},
 		{Name: "actors", Run: actors, Usage: []Usage{
 			{"actors tree [<Name>] [--shape] [--all]", "Show the supervision tree"},
 			{"actors show <Name>", "Show an actor"},
@@ -170,11 +175,17 @@ func formatUptime(d time.Duration) string {
 func formatTime(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 func listeners(r *Request) Result {
+	if len(r.Args) == 2 {
+		return changeListener(r, r.Args[0], r.Args[1])
+	}
 	if len(r.Args) != 0 {
 		return r.WrongArguments()
 	}
 	return slicePage(r, r.Sources.Listeners(), func(b *strings.Builder, l ListenerInfo) {
 		fmt.Fprintf(b, "listener on %s:%s\n", l.Protocol, l.Listen)
+		if l.Stopped {
+			fmt.Fprintf(b, "  %-16s: %s\n", "status", "stopped")
+		}
 		fmt.Fprintf(b, "  %-16s: %d\n", "acceptors", l.Acceptors)
 		fmt.Fprintf(b, "  %-16s: %d\n", "max_clients", l.MaxClients)
 		fmt.Fprintf(b, "  %-16s: %d\n", "current_clients", l.CurrentClients)
@@ -184,4 +195,31 @@ func listeners(r *Request) Result {
 		}
 		fmt.Fprintf(b, "  %-16s: [%s]\n", "shutdown_count", strings.Join(reasons, ","))
 	})
+}
+
+// changeListener starts or stops the listener of a name, tcp.external, or of an
+// identifier as the list has it, mqtt:tcp:0.0.0.0:1883.
+func changeListener(r *Request, verb, which string) Result {
+	for _, l := range r.Sources.Listeners() {
+		if l.Protocol+":"+l.Listen == which {
+			which = l.Name
+		}
+	}
+	var err error
+	switch verb {
+	case "start":
+		err = r.Sources.StartListener(which)
+	case "stop":
+		err = r.Sources.StopListener(which)
+	case "restart":
+		if err = r.Sources.StopListener(which); err == nil {
+			err = r.Sources.StartListener(which)
+		}
+	default:
+		return r.WrongArguments()
+	}
+	if err != nil {
+		return Result{Text: fmt.Sprintf("%s listener %s: %v\n", verb, which, err), ExitCode: 1}
+	}
+	return Result{Text: "ok\n"}
 }

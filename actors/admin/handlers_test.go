@@ -44,6 +44,10 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"subscriptions del nobody t", "Error: Session not found!\n", 1},
 		{"listeners", "listener on mqtt:tcp:0.0.0.0:1883\n  acceptors       : 16\n  max_clients     : 102400\n" +
 			"  current_clients : 2\n  shutdown_count  : [{keepalive_timeout,3},{closed,10}]\n", 0},
+		{"listeners stop tcp.external", "ok\n", 0},
+		{"listeners start mqtt:tcp:0.0.0.0:1883", "ok\n", 0},
+		{"listeners restart tcp.external", "ok\n", 0},
+		{"listeners restart tcp.other", "restart listener tcp.other: there is no such listener\n", 1},
 		{"actors tree --shape", "node\n├─ sessions/<0..n>\n└─ admin\n", 0},
 		{"actors tree", "node                                    children=2 mailbox=0 restarts=0\n" +
 			"├─ sessions                             children=2 mailbox=0 restarts=1\n" +
@@ -123,7 +127,7 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
 	}
 	for _, args := range []string{
 		"clients", "clients list all", "clients kick", "sessions list odd", "sessions", "routes x", "topics x y z",
-		"subscriptions add c1 t", "listeners stop", "actors", "actors tree a b", "broker x", "node", "drain a b", "drain --all", "status x",
+		"subscriptions add c1 t", "listeners stop", "listeners pause tcp.external", "actors", "actors tree a b", "broker x", "node", "drain a b", "drain --all", "status x",
 	} {
 		got, code := ctl(t, src, strings.Fields(args)...)
 		name := strings.Fields(args)[0]

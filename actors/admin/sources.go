@@ -47,6 +47,9 @@ type Sources struct {
 	Stats     func() []Stat // clients/count, clients/max, …, in the order in which they are to be shown
 	Metrics   func() []Stat
 	Listeners func() []ListenerInfo
+	// They take the name of a listener, tcp.external. Connections are not touched.
+	StartListener func(name string) error
+	StopListener  func(name string) error
 
 	// Tree returns the supervision tree below the actor with this id ("node" is the root). The children of shards are
 	// counted; they are listed too when all is true.
@@ -139,6 +142,8 @@ type Stat struct {
 
 // ListenerInfo is one listener.
 type ListenerInfo struct {
+	Name           string // tcp.external
+	Stopped        bool
 	Protocol       string // as EMQ writes it: mqtt:tcp, mqtt:api
 	Listen         string // ip:port
 	Acceptors      int

@@ -63,6 +63,7 @@ func (a *httpActor) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Stopping, *actor.Restarting:
 		if a.server != nil {
+			a.h.opened.Store(false)
 			_ = a.server.Close()
 			<-a.done
 		}

@@ -55,6 +55,7 @@ type Listener struct {
 	rt      *connections.Runtime
 	log     *slog.Logger
 	bound   atomic.Pointer[net.TCPAddr]
+	opened  atomic.Bool
 	current atomic.Int64
 	closed  reasons
 	known   connections.Listener // what its connections know of it
@@ -92,6 +93,9 @@ func (l *Listener) Addr() string {
 	return l.options.Address
 }
 
+// Open tells whether clients are accepted.
+func (l *Listener) Open() bool { return l.opened.Load() }
+
 // Current counts the connections that came through it and are open.
 func (l *Listener) Current() int { return int(l.current.Load()) }
 
@@ -122,6 +126,7 @@ func (a *acceptor) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Stopping, *actor.Restarting:
 		if a.socket != nil {
+			a.l.opened.Store(false)
 			_ = a.socket.Close()
 			a.done.Wait()
 		}
@@ -186,6 +191,7 @@ func (l *Listener) open() (net.Listener, error) {
 		}
 	}
 	if l.options.Socket != nil {
+		l.opened.Store(true)
 		return l.options.Socket, nil
 	}
 	s, err := l.listen(l.reserved)
@@ -196,6 +202,7 @@ func (l *Listener) open() (net.Listener, error) {
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {
 		l.bound.Store(addr)
 	}
+	l.opened.Store(true)
 	return s, nil
 }
 

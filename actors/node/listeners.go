@@ -1,8 +1,13 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
 	"emqttd/actors/listeners"
 	"emqttd/config"
 )
@@ -75,4 +80,55 @@ func (n *Node) tlsOptions(l *config.Listener) (*listeners.TLS, error) {
 	}
 	o.Ciphers, err = l.CipherSuites()
 	return o, err
+}
+
+// Why a listener is not started or stopped.
+var (
+	errNoListener = errors.New("there is no such listener")
+	errIsOpen     = errors.New("it is started already")
+	errIsStopped  = errors.New("it is stopped already")
+	errNoAnswer   = errors.New("no answer in time")
+)
+
+func (n *Node) startListener(name string) error {
+	for _, l := range n.listeners {
+		if l.Options().Name == name {
+			return n.changeListeners(func(reply func(error)) any {
+				return &kernel.AddChild{Spec: l.Spec(), Reply: func(_ *actor.PID, err error) { reply(err) }}
+			})
+		}
+	}
+	return errNoListener
+}
+
+func (n *Node) stopListener(name string) error {
+	for _, l := range n.listeners {
+		if l.Options().Name == name {
+			return n.changeListeners(func(reply func(error)) any {
+				return &kernel.RemoveChild{Name: name, Reply: reply}
+			})
+		}
+	}
+	return errNoListener
+}
+
+// changeListeners asks the supervisor of the listeners for a change and waits
+// until it is done.
+func (n *Node) changeListeners(message func(reply func(error)) any) error {
+	done := make(chan error, 1)
+	n.system.Root.Send(n.system.NewLocalPID("node/listeners"), message(func(err error) { done <- err }))
+	timer := time.NewTimer(answerTime)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		switch {
+		case errors.Is(err, kernel.ErrChildExists):
+			return errIsOpen
+		case errors.Is(err, kernel.ErrNoChild):
+			return errIsStopped
+		}
+		return err
+	case <-timer.C:
+		return errNoAnswer
+	}
 }

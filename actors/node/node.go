@@ -75,6 +75,7 @@ type listed interface {
 	Options() listeners.Options
 	Addr() string
 	Current() int
+	Open() bool
 	ShutdownCount() map[string]uint64
 	Spec() kernel.ChildSpec
 	Reserve() error

@@ -35,8 +35,8 @@ func (n *Node) sources() *admin.Sources {
 		Topics: n.listTopics, Routes: n.listRoutes, Route: n.route,
 		Stats:     func() []admin.Stat { return stats(n.metrics.Stats()) },
 		Metrics:   func() []admin.Stat { return stats(n.metrics.Counters()) },
-		Listeners: n.listListeners,
-		Tree:      n.tree, Inspect: n.inspect, Kill: n.kill,
+		Listeners: n.listListeners, StartListener: n.startListener, StopListener: n.stopListener,
+		Tree: n.tree, Inspect: n.inspect, Kill: n.kill,
 		Publish: n.publish,
 	}
 }
@@ -178,7 +178,7 @@ func (n *Node) listListeners() []admin.ListenerInfo {
 	for _, l := range n.listeners {
 		o := l.Options()
 		info := admin.ListenerInfo{
-			Protocol: o.Protocol, Listen: l.Addr(), Acceptors: o.Acceptors,
+			Name: o.Name, Protocol: o.Protocol, Listen: l.Addr(), Stopped: !l.Open(), Acceptors: o.Acceptors,
 			MaxClients: o.MaxClients, CurrentClients: l.Current(),
 		}
 		for reason, count := range l.ShutdownCount() {

@@ -24,6 +24,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"github.com/pires/go-proxyproto"
 
+	"emqttd/actors/node"
 	"emqttd/config"
 	"emqttd/protocol/mqtt"
 	"emqttd/tests/testkit"
@@ -493,6 +494,48 @@ func TestClientThatSendsTooFastIsReadSlowly(t *testing.T) {
 		t.Errorf("128 KB went through in %v", took)
 	}
 	c.Disconnect()
+}
+
+func TestListenerIsStoppedAndStartedWithoutTouchingClients(t *testing.T) {
+	home := testkit.NewHome(t, "listener.tcp.other = 127.0.0.1:0")
+	home.Foreground()
+	expect := func(want string, code int, args ...string) {
+		t.Helper()
+		if o := home.Ctl(append([]string{"listeners"}, args...)...); !strings.Contains(o.Stdout, want) || o.Code != code {
+			t.Errorf("%v: exit %d\n%s%s", args, o.Code, o.Stdout, o.Stderr)
+		}
+	}
+	there := testkit.Dial(t, home.MQTT)
+	there.Connect(testkit.Hello("there"))
+	expect("ok", 0, "stop", "tcp.external")
+	if c, err := net.Dial("tcp", home.MQTT); err == nil {
+		_ = c.Close()
+		t.Error("a stopped listener lets clients in")
+	}
+	there.Ping()
+	expect("status          : stopped", 0)
+	expect("stopped already", 1, "stop", "tcp.external")
+	expect("no such listener", 1, "stop", "tcp.nobody")
+	expect("ok", 0, "start", "mqtt:tcp:"+home.MQTT)
+	testkit.Dial(t, home.MQTT).Connect(testkit.Hello("new"))
+	expect("started already", 1, "start", "tcp.external")
+	expect("ok", 0, "restart", "tcp.external")
+	testkit.Dial(t, home.MQTT).Connect(testkit.Hello("newer"))
+	there.Ping()
+}
+
+func TestNodeWithoutItsCertificateDoesNotStart(t *testing.T) {
+	c := testkit.Config(t)
+	l := c.Listeners[0]
+	l.Type, l.CertFile, l.KeyFile = config.ListenerSSL, "none.pem", "none.pem"
+	c.Listeners = append(c.Listeners[:1:1], l)
+	n, err := node.Start(c, node.Options{})
+	if err == nil {
+		_ = n.Stop(t.Context())
+	}
+	if err == nil || !strings.Contains(err.Error(), "listener ssl.test: certificate") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestConnectionsAboveTheRateAreClosed(t *testing.T) {

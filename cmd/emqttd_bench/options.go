@@ -118,9 +118,11 @@ func (o *options) resolve(ctx context.Context) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addrs[0].Unmap(), o.port), nil
 }
 
-// portsOfAnAddress is how many connections to one broker we expect one local
-// address to be good for: Linux ships with 28,232 ports.
-const portsOfAnAddress = 20000
+// portsOfAnAddress is how many connections to one broker we make from one local
+// address. Linux ships with 28,232 ports and gives connect the even ones: behind
+// 14,116 each connect searches all of them in vain first, which takes so long that
+// it would look like the broker's doing.
+const portsOfAnAddress = 10_000
 
 // local are the addresses to connect from in turn; none: the system's choice.
 func (o *options) local(to netip.Addr, clients int) ([]netip.Addr, error) {

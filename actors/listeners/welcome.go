@@ -35,7 +35,7 @@ func (l *Listener) welcome(conn net.Conn) (o connections.Opened, err error) {
 	if err != nil {
 		return o, err
 	}
-	if addr != conn.RemoteAddr() {
+	if l.options.Proxy != nil {
 		o.Transport = &addressed{o.Transport, addr}
 	}
 	if w := l.options.WebSocket; w != nil {

@@ -90,6 +90,10 @@ func (c *connection) Receive(ctx actor.Context) {
 		if c.session != nil && (c.phase == discarding || c.phase == attaching) {
 			c.create(ctx)
 		}
+	case *sessions.Stillborn:
+		if m.Generation == c.gen && c.phase == attaching && c.session == nil {
+			c.create(ctx)
+		}
 	case *sessions.Attached:
 		c.attached(ctx, m)
 	case *sessions.TakenOver:

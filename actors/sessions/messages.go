@@ -74,6 +74,10 @@ type Attached struct {
 	SessionPresent bool
 }
 
+// Stillborn tells a connection that the session which was made for it was killed
+// before it had read the Attach.
+type Stillborn struct{ Generation uint64 }
+
 // TakenOver tells a connection that another one owns its session now, or that
 // the session was discarded. It has no session to detach from any more.
 type TakenOver struct{ Generation uint64 }
@@ -227,3 +231,4 @@ func (*Input) IgnoreDeadLetterLogging()     {}
 func (*Attach) IgnoreDeadLetterLogging()    {}
 func (*Discard) IgnoreDeadLetterLogging()   {}
 func (*Ended) IgnoreDeadLetterLogging()     {}
+func (*Stillborn) IgnoreDeadLetterLogging() {}

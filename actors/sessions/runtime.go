@@ -81,8 +81,9 @@ func (rt *Runtime) Props() *actor.Props {
 	return rt.props
 }
 
-// lost counts the deliveries that a session did not live to see, and lets a
-// reader go on that waits for what it had handed over.
+// lost counts the deliveries that a session did not live to see, lets a reader
+// go on that waits for what it had handed over, and tells a connection that need
+// not wait.
 func (rt *Runtime) lost(_ kernel.Class, msg any) {
 	switch m := msg.(type) {
 	case *topics.Deliver:
@@ -92,6 +93,8 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 		}
 		rt.Metrics.Drop(reason.String(), uint64(len(m.Items)))
 		m.Done()
+	case *Attach:
+		rt.System.Root.Send(m.Conn, &Stillborn{Generation: m.Generation})
 	case *Input:
 		m.recycle()
 	case *Subscribe:

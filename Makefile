@@ -31,7 +31,7 @@ GOTESTSUM   := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 GOFUMPT     := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 
 # Modules apart from the broker's, so that what only tests need is not in its go.mod.
-TEST_MODULES := tests/codec tests/clients
+TEST_MODULES := tests/codec tests/clients tests/conformance/controls
 PLATFORMS    := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64 windows/amd64
 
 # What `make fuzz`, `make bench` and `make soak` may be told: make fuzz FUZZTIME=5m
@@ -47,16 +47,25 @@ help: ## list the targets
 ##@ Use
 
 .PHONY: build
-build: ## build bin/emqttd and bin/emqttd_ctl, static
+build: ## build bin/emqttd, bin/emqttd_ctl and bin/emqttd_bench, static
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
-	@echo "built bin/emqttd and bin/emqttd_ctl $(RELEASE) ($(VERSION))"
+	@echo "built bin/emqttd, bin/emqttd_ctl and bin/emqttd_bench $(RELEASE) ($(VERSION))"
 
 .PHONY: run
 run: build ## build, then run a node here on etc/emq.conf
 	@echo "starting a node on etc/emq.conf; Ctrl-C stops it"
 	@echo "  try: mosquitto_sub -t 'a/#' -v & mosquitto_pub -t a/b -m hi -q 2"
 	@exec bin/emqttd -c etc/emq.conf console
+
+.PHONY: conformance
+conformance: ## hold a broker against the specifications: make conformance ADDR=host:port
+	@test -n "$(ADDR)" || { echo "usage: make conformance ADDR=host:port" >&2; exit 2; }
+	@go run ./tests/conformance -addr $(ADDR)
+
+.PHONY: bench-broker
+bench-broker: build ## measure the broker against its limits; prints a Markdown table
+	@go run ./tests/bench -bin bin
 
 ##@ Test
 

@@ -24,7 +24,8 @@ type nodeLock struct {
 }
 
 func lockPath(c *config.Config) string { return filepath.Join(c.Path(c.Node.DataDir), "emqttd.lock") }
-func pidPath(c *config.Config) string  { return filepath.Join(c.Path(c.Node.DataDir), "emqttd.pid") }
+
+func pidPath(c *config.Config) string { return filepath.Join(c.Path(c.Node.DataDir), "emqttd.pid") }
 
 // lockNode takes the lock of the configured node and writes the pid file. The error is errLocked when the node runs.
 func lockNode(c *config.Config) (*nodeLock, error) {

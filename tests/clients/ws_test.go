@@ -11,14 +11,32 @@ import (
 func TestMQTTJSOverWebSocket(t *testing.T) {
 	home := testkit.NewHome(t, "listener.ws.external = 127.0.0.1:0", "listener.wss.external = 127.0.0.1:0")
 	home.Foreground()
-	listeners := home.Ctl("listeners").Stdout
 	for _, scheme := range []string{"ws", "wss"} {
 		t.Run(scheme, func(t *testing.T) {
-			m := regexp.MustCompile(`listener on mqtt:` + scheme + `:(127\.0\.0\.1:\d+)`).FindStringSubmatch(listeners)
-			if m == nil {
-				t.Fatalf("no such listener in\n%s", listeners)
-			}
-			script(t, "ws.test.mjs", "TEST_BROKER="+scheme+"://"+m[1]+"/mqtt")
+			script(t, "ws.test.mjs", "TEST_BROKER="+scheme+"://"+address(t, home, scheme)+"/mqtt")
 		})
 	}
+}
+
+// TestPageOfTheListenerTalksToIt runs the script of the page, which is the same
+// on a path of its own.
+func TestPageOfTheListenerTalksToIt(t *testing.T) {
+	for _, path := range []string{"/mqtt", "/other"} {
+		t.Run(path, func(t *testing.T) {
+			home := testkit.NewHome(t, "listener.ws.external = 127.0.0.1:0", "listener.ws.external.path = "+path)
+			home.Foreground()
+			script(t, "page.test.mjs", "TEST_BROKER=http://"+address(t, home, "ws")+"/")
+		})
+	}
+}
+
+// address finds a listener in the output of `emqttd_ctl listeners`.
+func address(t *testing.T, home *testkit.Home, typ string) string {
+	t.Helper()
+	out := home.Ctl("listeners").Stdout
+	m := regexp.MustCompile(`listener on mqtt:` + typ + `:(127\.0\.0\.1:\d+)`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("no such listener in\n%s", out)
+	}
+	return m[1]
 }

@@ -31,7 +31,8 @@ GOTESTSUM   := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 GOFUMPT     := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 
 # Modules apart from the broker's, so that what only tests need is not in its go.mod.
-TEST_MODULES := tests/codec tests/clients tests/conformance/controls
+TEST_MODULES := tests/codec tests/clients
+MODULES      := $(TEST_MODULES) tests/conformance/controls
 PLATFORMS    := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64 windows/amd64
 
 # What `make fuzz`, `make bench` and `make soak` may be told: make fuzz FUZZTIME=5m
@@ -95,7 +96,7 @@ fmt: $(GOFUMPT) ## format the code
 .PHONY: tidy
 tidy: ## tidy go.mod here and in the test modules, which depend on it
 	go mod tidy
-	@for m in $(TEST_MODULES); do (cd $$m && go mod tidy); done
+	@for m in $(MODULES); do (cd $$m && go mod tidy); done
 
 .PHONY: fmt-check
 fmt-check: $(GOFUMPT)
@@ -107,7 +108,7 @@ fmt-check: $(GOFUMPT)
 vet:
 	@echo "== go vet"
 	@go vet ./...
-	@for m in $(TEST_MODULES); do (cd $$m && go vet ./...); done
+	@for m in $(MODULES); do (cd $$m && go vet ./...); done
 
 .PHONY: staticcheck
 staticcheck: $(STATICCHECK)
@@ -123,7 +124,7 @@ lint: $(GOLANGCI) ## the linters of .ci/golangci.yml, import order among them
 tidy-check:
 	@echo "== go mod tidy"
 	@go mod tidy -diff
-	@for m in $(TEST_MODULES); do (cd $$m && go mod tidy -diff); done
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff); done
 
 .PHONY: cross
 cross: ## build for every platform

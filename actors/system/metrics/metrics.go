@@ -2,17 +2,12 @@
 // under $SYS/brokers/<node>/metrics and /stats, and the reasons for which
 // connections end and messages are dropped.
 //
-// Counters are sums of a few atomics, each a cache line of its own, of which an
-// addition takes any one: with a single one the cores of a busy node would pass
-// its line to and fro for every write to a socket. Hot paths count a whole read
-// or a whole batch in one addition; nothing here allocates or locks, and any
-// goroutine may use it at any time.
+// Counters are atomics that stand a cache line apart. Hot paths count a whole
+// read or a whole batch in one addition; nothing here allocates or locks, and
+// any goroutine may use it at any time.
 package metrics
 
-import (
-	"math/rand/v2"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Metric names one cumulative counter.
 type Metric int
@@ -87,25 +82,9 @@ type padded struct {
 	_ [56]byte
 }
 
-// stripes is the number of atomics of one counter, a power of two. More would
-// serve more cores, and cost 64 bytes each for every counter.
-const stripes = 8
-
-// counter is the sum of its stripes.
-type counter [stripes]padded
-
-func (c *counter) add(n uint64) { c[rand.Uint32()%stripes].n.Add(n) }
-
-func (c *counter) sum() (n uint64) {
-	for i := range c {
-		n += c[i].n.Load()
-	}
-	return n
-}
-
 // Registry is the set of counters of one node. The zero value is ready.
 type Registry struct {
-	counters [numMetrics]counter
+	counters [numMetrics]padded
 	drops    reasons
 	closes   reasons
 	refusals reasons
@@ -115,15 +94,15 @@ type Registry struct {
 // Add adds n to a counter.
 func (r *Registry) Add(m Metric, n uint64) {
 	if n != 0 {
-		r.counters[m].add(n)
+		r.counters[m].n.Add(n)
 	}
 }
 
 // Inc adds one.
-func (r *Registry) Inc(m Metric) { r.counters[m].add(1) }
+func (r *Registry) Inc(m Metric) { r.counters[m].n.Add(1) }
 
 // Get reads a counter.
-func (r *Registry) Get(m Metric) uint64 { return r.counters[m].sum() }
+func (r *Registry) Get(m Metric) uint64 { return r.counters[m].n.Load() }
 
 // Value is a name with its figure.
 type Value struct {

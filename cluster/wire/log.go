@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -16,8 +17,15 @@ func QuietFramework(logger *slog.Logger) actor.ConfigOption {
 		handler = quiet{logger.Handler()}
 	}
 	framework := slog.New(handler)
-	return actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return framework })
+	return func(c *actor.Config) {
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return framework })(c)
+		// Nothing of its dead letters is written, but each interval has a goroutine that outlives the system.
+		actor.WithDeadLetterThrottleInterval(throttle)(c)
+	}
 }
+
+// throttle is as short as makes sense.
+const throttle = 10 * time.Millisecond
 
 type quiet struct{ next slog.Handler }
 

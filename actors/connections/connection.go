@@ -339,17 +339,18 @@ func (c *connection) stop(ctx actor.Context) {
 			c.farewell(protocol.ServerShuttingDown, "")
 		}
 	}
-	// Whoever sees the socket closed finds it counted.
+	// Whoever sees the socket closed finds it counted, and the session told before
+	// anybody who comes back.
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.done.reason)
 	c.listener.Closed(c.done.reason)
-	c.box.finish()
-	c.flow.Close()
 	if c.session != nil {
 		ctx.Send(c.session, &sessions.Detach{
 			Generation: c.gen, Normal: c.done.normal, Expiry: c.done.expiry, HasExpiry: c.done.hasExpiry,
 		})
 	}
+	c.box.finish()
+	c.flow.Close()
 	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.done.reason)
 }
 

@@ -8,15 +8,6 @@ package access
 
 import "emqttd/protocol/topic"
 
-// Credentials are what a client says of itself in its CONNECT, and where it
-// comes from. Password is never logged.
-type Credentials struct {
-	ClientID string
-	Username string
-	Password []byte
-	Peer     string // IP address
-}
-
 // Decision is the answer to Credentials.
 type Decision uint8
 

@@ -45,7 +45,9 @@ func (s *State) resume(out *Out, now int64) {
 		}
 		w.unsent--
 		if !s.resend(out, f, now) {
+			s.finished(out, &f.item, false)
 			w.clear(f) // this client takes no packet of that size
+			s.changed()
 		}
 	}
 	w.trim()
@@ -72,6 +74,9 @@ func (s *State) Detach(out *Out) {
 	for _, it := range replay {
 		s.enqueue(out, it)
 	}
+	if s.journal != nil {
+		s.queue.trim(keepOffline)
+	}
 }
 
 // Acked handles PUBACK, PUBREC or PUBCOMP. It returns false if no flight waits
@@ -88,18 +93,20 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		return f != nil
 	case f == nil:
 		return false
-	case t == mqtt.PUBACK && f.phase == awaitPuback, t == mqtt.PUBCOMP && f.phase == awaitPubcomp:
+	case t == mqtt.PUBACK && f.phase == awaitPuback, t == mqtt.PUBCOMP && f.phase == awaitPubcomp,
+		t == mqtt.PUBREC && f.phase == awaitPubrec && rc.IsError():
+		s.finished(out, &f.item, false)
 		s.window.remove(f)
-		out.Acked++
-	case t == mqtt.PUBREC && f.phase == awaitPubrec && rc.IsError():
-		s.window.remove(f)
+		s.changed()
 		out.Acked++
 	case t == mqtt.PUBREC && f.phase == awaitPubrec:
 		if f.sent == 0 { // it had come on the last connection
 			s.window.unsent--
 		}
+		s.finished(out, &f.item, false)
 		f.phase, f.sent = awaitPubcomp, now
-		f.item = item{qos: f.qos}
+		f.item = item{qos: f.qos, seq: f.seq}
+		s.changed()
 		out.pubrel(id)
 		return true
 	default:
@@ -183,6 +190,9 @@ func (s *State) forgetOld(now int64) bool {
 	for id, at := range s.awaiting {
 		if now-at >= limit {
 			delete(s.awaiting, id)
+			if s.journal != nil {
+				s.journal.forgot = append(s.journal.forgot, id)
+			}
 		}
 	}
 	return len(s.awaiting) < n

@@ -27,11 +27,12 @@ const (
 	PacketTooBig               // larger than the client's Maximum Packet Size
 	SessionEnded               // the session ended with the message pending
 	SessionCrash               // the session's actor crashed with the message pending
+	StoreLost                  // the store could not give it back
 	numReasons
 )
 
 var reasonNames = [numReasons]string{
-	"queue_full", "expired", "offline_qos0", "loop_ignored", "packet_too_big", "session_ended", "session_crash",
+	"queue_full", "expired", "offline_qos0", "loop_ignored", "packet_too_big", "session_ended", "session_crash", "store_lost",
 }
 
 // String is the reason as metrics and logs name it.
@@ -61,6 +62,14 @@ type Out struct {
 	Watermark Watermark
 	// Acked counts deliveries that the client has acknowledged in full.
 	Acked int
+	// Promise says that Packets promise something, so that they may leave only
+	// when what the state has become is safe: PUBREL, and PUBLISH of QoS 2, whose
+	// identifier must be the same after a crash.
+	Promise bool
+	// Taken are the items that a state which is kept has entered, Finished those
+	// messages with StoreID that it is done with: for the store.
+	Taken    []Item
+	Finished []*protocol.Message
 
 	publish mqtt.Publish // scratch
 	ids     []uint32     // scratch
@@ -71,7 +80,7 @@ func (o *Out) Reset() {
 	o.Packets = o.Packets[:0]
 	o.Sent, o.Pubrels, o.Acked = [3]int{}, 0, 0
 	o.Dropped = [numReasons]int{}
-	o.Watermark = None
+	o.Watermark, o.Promise = None, false
 	o.publish = mqtt.Publish{}
 }
 
@@ -93,6 +102,7 @@ func (o *Out) open() bool { return len(o.Packets) < o.Room }
 func (o *Out) pubrel(id protocol.PacketID) {
 	o.Packets = mqtt.AppendAck(o.Packets, mqtt.PUBREL, o.Version, id, protocol.Success)
 	o.Pubrels++
+	o.Promise = true
 }
 
 // send appends a PUBLISH; false if it is larger than the client takes.
@@ -116,6 +126,9 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	o.Packets = mqtt.AppendPublish(o.Packets, o.Version, p)
 	if p.TopicAlias != 0 && !known {
 		o.Aliases.learned(it.msg.Topic, p.TopicAlias)
+	}
+	if it.qos == protocol.ExactlyOnce {
+		o.Promise = true
 	}
 	if !it.msg.Sys {
 		o.Sent[it.qos]++

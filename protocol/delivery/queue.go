@@ -9,9 +9,11 @@ import (
 type item struct {
 	msg    *protocol.Message
 	more   *[]uint32 // subscription identifiers beyond the first; nil for none
+	seq    uint64    // its place in the store; 0 in a state that is not kept
 	subID  uint32
 	qos    protocol.QoS // at which this client gets it
 	retain bool
+	shared bool // others have it too, so that the store keeps it apart
 }
 
 // ring is a first-in, first-out queue of items that gives its memory back.
@@ -53,11 +55,17 @@ func (r *ring) pop() item {
 	return it
 }
 
-// level is the part of a queue that has one priority.
+// level is the part of a queue that has one priority. In a state that is kept,
+// only its beginning is in memory; the rest is in the store.
 type level struct {
 	priority int
 	ring     ring
+	spilled  int    // how many are in the store only, behind those of ring
+	last     uint64 // sequence number of the newest that is or was in ring
 }
+
+// waiting is the number of items of the level.
+func (l *level) waiting() int { return l.ring.n + l.spilled }
 
 // queue holds what waits for a client: first in, first out within a priority,
 // higher priorities first. Most sessions have one level or none.
@@ -67,7 +75,7 @@ type level struct {
 type queue struct {
 	levels []level // by descending priority
 	n      int
-	qos0   int // of those, how many go at QoS 0
+	qos0   int // of those in memory, how many go at QoS 0
 	bytes  int
 }
 
@@ -76,7 +84,32 @@ func (q *queue) empty() bool { return q.n == 0 }
 func (q *queue) push(it item, priority int) {
 	l := q.level(priority)
 	l.ring.push(it)
+	l.last = it.seq
 	q.account(it, 1)
+}
+
+// append adds an item that is in the store: in memory, too, as long as no more
+// than keep are there. It tells whether it is.
+func (q *queue) append(it item, priority, keep int) bool {
+	l := q.level(priority)
+	if l.spilled == 0 && l.ring.n < keep {
+		q.push(it, priority)
+		return true
+	}
+	l.spilled++
+	q.n++
+	q.bytes += it.msg.Size()
+	return false
+}
+
+// spilled tells whether something is in the store only.
+func (q *queue) spilled() bool {
+	for i := range q.levels {
+		if q.levels[i].spilled > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *queue) level(priority int) *level {
@@ -101,14 +134,76 @@ func (q *queue) account(it item, d int) {
 	}
 }
 
-// first is the next item to send, nil if there is none.
+// first is the next item to send, nil if there is none, or if it has to be
+// loaded first.
 func (q *queue) first() *item {
 	for i := range q.levels {
-		if q.levels[i].ring.n > 0 {
-			return q.levels[i].ring.peek()
+		switch l := &q.levels[i]; {
+		case l.ring.n > 0:
+			return l.ring.peek()
+		case l.spilled > 0:
+			return nil
 		}
 	}
 	return nil
+}
+
+// hungry is the level whose items have to be loaded before anything else can be
+// sent, nil if there is none.
+func (q *queue) hungry() *level {
+	for i := range q.levels {
+		switch l := &q.levels[i]; {
+		case l.ring.n > 0:
+			return nil
+		case l.spilled > 0:
+			return l
+		}
+	}
+	return nil
+}
+
+// trim keeps only the first items of each level in memory; the store has all.
+func (q *queue) trim(keep int) {
+	for i := range q.levels {
+		l := &q.levels[i]
+		if l.ring.n <= keep {
+			continue
+		}
+		var small ring
+		for j := range l.ring.n {
+			it := l.ring.items[(l.ring.head+j)&(len(l.ring.items)-1)]
+			if j < keep {
+				small.push(it)
+				l.last = it.seq
+			} else if it.qos == protocol.AtMostOnce {
+				q.qos0--
+			}
+		}
+		l.spilled += l.ring.n - keep
+		l.ring = small
+	}
+}
+
+// loaded moves items of a level from the store into memory.
+func (q *queue) loaded(l *level, items []item) {
+	for _, it := range items {
+		l.ring.push(it)
+		l.last = it.seq
+		if it.qos == protocol.AtMostOnce {
+			q.qos0++
+		}
+	}
+	l.spilled = max(0, l.spilled-len(items))
+}
+
+// lost says that the store has no more of a level than is in memory, whatever
+// was counted.
+func (q *queue) lost(l *level) (n int) {
+	n, l.spilled = l.spilled, 0
+	if q.n -= n; q.n == 0 {
+		*q = queue{levels: q.keep()}
+	}
+	return n
 }
 
 // pop takes the item that first showed.

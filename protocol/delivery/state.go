@@ -57,12 +57,16 @@ type Grant struct {
 	RetainAsPublished bool
 	SubscriptionID    uint32    // 0 for none
 	MoreIDs           *[]uint32 // of overlapping subscriptions
+	// Sole says that no other subscriber gets the message: a state that is kept
+	// has the store keep it with the queue entry instead of apart.
+	Sole bool
 }
 
 // State is the delivery state of one Session.
 type State struct {
 	limits   *Limits
-	*traffic // nil until there is any
+	*traffic          // nil until there is any
+	journal  *journal // nil unless the state is kept in a store
 	owner    protocol.ClientID
 	dropped  uint64
 	enqueued uint64
@@ -119,9 +123,12 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 		s.drop(out, LoopIgnored)
 		return
 	}
+	if s.Full() {
+		s.expire(out, now)
+	}
 	it := item{
 		msg: m, qos: s.effective(m.QoS, g.QoS), retain: m.Retain && g.RetainAsPublished,
-		subID: g.SubscriptionID, more: g.MoreIDs,
+		subID: g.SubscriptionID, more: g.MoreIDs, shared: !g.Sole,
 	}
 	if it.qos == protocol.AtMostOnce {
 		s.deliverQoS0(out, &it, now)
@@ -138,7 +145,7 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 // deliverQoS0 sends a message past those that wait for the window: only
 // messages of the same QoS have an order to keep. [MQTT-4.6.0-6]
 func (s *State) deliverQoS0(out *Out, it *item, now int64) {
-	if s.online && (s.traffic == nil || s.queue.qos0 == 0) && out.open() {
+	if s.online && (s.traffic == nil || s.queue.qos0 == 0 && !s.queue.spilled()) && out.open() {
 		out.send(it, 0, false, now)
 		return
 	}
@@ -160,15 +167,27 @@ func (s *State) launch(out *Out, it item, now int64) {
 		p = awaitPubrec
 	}
 	it.msg = keep(it.msg)
+	fresh := s.number(&it)
 	f := s.window.add(it, p, now)
+	s.changed()
 	if !out.send(&f.item, f.id, false, now) {
+		s.finished(out, &f.item, fresh)
 		s.window.remove(f)
+		return
+	}
+	if fresh {
+		s.take(out, &f.item)
 	}
 }
 
 func (s *State) enqueue(out *Out, it item) {
 	it.msg = keep(it.msg)
 	s.busy()
+	if s.journal != nil {
+		s.enqueueKept(out, it)
+		s.enqueuedOne(out)
+		return
+	}
 	l := s.limits
 	size := it.msg.Size()
 	for (l.QueueLength > 0 && s.queue.n >= l.QueueLength) ||
@@ -181,7 +200,12 @@ func (s *State) enqueue(out *Out, it item) {
 		s.drop(out, QueueFull)
 	}
 	s.queue.push(it, l.priority(it.msg.Topic))
+	s.enqueuedOne(out)
+}
+
+func (s *State) enqueuedOne(out *Out) {
 	s.enqueued++
+	l := s.limits
 	if l.HighWatermark > 0 && !s.high && s.queue.n > l.HighWatermark {
 		s.high, out.Watermark = true, High
 	}
@@ -227,7 +251,12 @@ func (s *State) Fill(out *Out, now int64) {
 		if it.qos > protocol.AtMostOnce && !s.roomy() {
 			break
 		}
+		s.changed()
 		s.forward(out, s.queue.pop(), now)
+	}
+	s.room()
+	if s.queue.hungry() != nil {
+		return // what is loaded goes before what is replayed
 	}
 	if s.high && s.queue.n < s.limits.LowWatermark {
 		s.high, out.Watermark = false, Low
@@ -248,8 +277,10 @@ func (s *State) Fill(out *Out, now int64) {
 func (s *State) forward(out *Out, it item, now int64) {
 	switch {
 	case it.msg.Expired(now):
+		s.finished(out, &it, false)
 		s.drop(out, Expired)
 	case it.qos == protocol.AtMostOnce:
+		s.finished(out, &it, false)
 		out.send(&it, 0, false, now)
 	default:
 		s.launch(out, it, now)

@@ -84,6 +84,21 @@ func (w *window) add(it item, p phase, now int64) *flight {
 	return f
 }
 
+// restore appends a flight that was kept. It has not been sent on this
+// connection.
+func (w *window) restore(id protocol.PacketID, p phase, it item) {
+	if w.n == len(w.ring) {
+		w.resize()
+	}
+	w.n++
+	w.live++
+	w.unsent++
+	*w.at(w.n - 1) = flight{item: it, id: id, phase: p}
+	if w.n > 1 && distance(w.at(0).id, id) <= distance(w.at(0).id, w.at(w.n-2).id) {
+		w.jumbled = true
+	}
+}
+
 // resize closes the gaps, and doubles the ring when that frees less than half.
 func (w *window) resize() {
 	size := max(8, len(w.ring))

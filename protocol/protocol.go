@@ -46,6 +46,10 @@ type Message struct {
 	// Expires is when it may no longer be delivered, in Unix milliseconds; 0 is
 	// never. [MQTT-3.3.2-5]
 	Expires int64
+	// StoreID names the record in which the store keeps the message for several
+	// sessions; 0 for none. The store sets it, under the lock of the receipt in
+	// which the message is entered; only those who entered it may read it.
+	StoreID uint64
 	// QoS is the level at which it was published.
 	QoS QoS
 	// Retain is the RETAIN flag as published, or true on a message that comes
@@ -67,6 +71,7 @@ func (m *Message) Size() int {
 // keep the whole read buffer it came from.
 func (m *Message) Clone() *Message {
 	c := *m
+	c.StoreID = 0 // the copy is in no record
 	b := make([]byte, len(m.Topic)+len(m.Payload)+len(m.Properties))
 	n := copy(b, m.Topic)
 	c.Topic = topic.Name(b[:n])

@@ -78,7 +78,8 @@ func standard(pkg string) bool {
 // what is below the same path.
 var layers = [][]string{
 	{"emqttd/protocol", "emqttd/config", "emqttd/actors/kernel"},
-	{"emqttd/actors/store", "emqttd/actors/access", "emqttd/actors/hooks", "emqttd/actors/system", "emqttd/actors/retained"},
+	{"emqttd/actors/store"},
+	{"emqttd/actors/access", "emqttd/actors/hooks", "emqttd/actors/system", "emqttd/actors/retained"},
 	{"emqttd/cluster"},
 	{"emqttd/actors/topics"},
 	{"emqttd/actors/sessions"},

@@ -1,5 +1,3 @@
-// Package store is where the state of sessions is kept safe. It has one
-// contract, Store, behind which durability classes differ.
 package store
 
 // Store takes what a session has done in one turn and lets its acknowledgements

@@ -28,12 +28,14 @@ import (
 // is `mqtt.session.retry_interval`. The validate tags are the ranges that a
 // value must be in; a value outside is reported with the line that set it.
 type Config struct {
-	Node     Node     `conf:"node"`
-	Cluster  Cluster  `conf:"cluster"`
-	Log      Log      `conf:"log"`
-	MQTT     MQTT     `conf:"mqtt"`
-	Retainer Retainer `conf:"retainer"`
-	Auth     Auth     `conf:"auth"`
+	Node     Node        `conf:"node"`
+	Cluster  Cluster     `conf:"cluster"`
+	Log      Log         `conf:"log"`
+	MQTT     MQTT        `conf:"mqtt"`
+	Retainer Retainer    `conf:"retainer"`
+	Access   AccessChain `conf:"access"`
+	ACL      ACL         `conf:"acl"`
+	Auth     Auth        `conf:"auth"`
 	// Listeners in the order in which they were named. None is a default: one
 	// exists only where a file, the environment or a flag names it.
 	Listeners []Listener `conf:"listeners" validate:"dive"`
@@ -103,6 +105,14 @@ type MQTT struct {
 	AllowAnonymous bool `conf:"allow_anonymous"`
 	// ACLNoMatchAllow is the answer to a PUBLISH or SUBSCRIBE that no access rule matches.
 	ACLNoMatchAllow bool `conf:"acl_nomatch"`
+	// ACLFile holds the access rules; see Config.Path. It need not exist where
+	// nothing sets it.
+	ACLFile string `conf:"acl_file"`
+	// CacheACL keeps the decisions about a client's topics, at most
+	// ACLCacheMaxSize of them, for ACLCacheTTL.
+	CacheACL        bool          `conf:"cache_acl"`
+	ACLCacheMaxSize int           `conf:"acl_cache_max_size" validate:"min=1,max=65535"`
+	ACLCacheTTL     time.Duration `conf:"acl_cache_ttl" validate:"min=1s"`
 	// MaxClientIDLen is the longest client identifier in bytes. A server must
 	// take 23. [MQTT-3.1.3-5]
 	MaxClientIDLen int `conf:"max_clientid_len" validate:"min=23,max=65535"`
@@ -203,12 +213,6 @@ type Retainer struct {
 	MaxPayload int `conf:"max_payload_size" validate:"min=0"`
 	// Expiry is how long a message is retained; 0 is for ever.
 	Expiry time.Duration `conf:"expiry_interval" validate:"omitempty,min=1s"`
-}
-
-// Auth names what authentication modules need.
-type Auth struct {
-	// ScramFile holds the users of SCRAM-SHA-256; see Config.Path. Empty: off.
-	ScramFile string `conf:"scram.file"`
 }
 
 // Types of listeners.

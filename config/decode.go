@@ -38,10 +38,13 @@ func bind(to map[string][]int, t reflect.Type, prefix string, at []int) {
 			continue
 		}
 		index := append(slices.Clip(at), i)
-		if f.Type.Kind() == reflect.Struct {
+		switch {
+		case f.Anonymous:
+			bind(to, f.Type, prefix, index)
+		case f.Type.Kind() == reflect.Struct:
 			bind(to, f.Type, prefix+tag+".", index)
-		} else {
-			to[prefix+tag] = index
+		default:
+			to[strings.TrimSuffix(prefix+tag, ".")] = index // an empty tag: the struct's own name
 		}
 	}
 }
@@ -66,12 +69,15 @@ func (d *decoder) decode() *Config {
 			d.report(s, NoEffect, "ignored: "+k.Reason)
 		case k.Status == NotYet:
 			d.refuse(s, k)
+		case k.isPattern() && !strings.HasPrefix(s.Key, "listener."):
+			d.addMember(cfg, s, k)
 		case !strings.HasPrefix(s.Key, "listener."):
 			d.set(reflect.ValueOf(cfg).Elem().FieldByIndex(bound().config[s.Key]), k, s)
 		default:
 			d.setOption(cfg, s, k, orphans)
 		}
 	}
+	d.finishAccess(cfg, inOrder)
 	return cfg
 }
 
@@ -156,7 +162,7 @@ func (d *decoder) set(field reflect.Value, k *Key, s setting) {
 	if word, ok := v.(string); ok && field.Kind() == reflect.Bool {
 		v = word == k.Values[1] // an Enum of two words: no and yes
 	}
-	field.Set(reflect.ValueOf(v))
+	field.Set(reflect.ValueOf(v).Convert(field.Type())) // a Secret is a string, too
 }
 
 // resolveDefault fills in the other key that a default refers to.
@@ -189,14 +195,18 @@ func (c *Config) Dump() string {
 	var b strings.Builder
 	line := func(key string, k *Key, field reflect.Value) {
 		value := k.format(field.Interface())
-		if k.Secret {
-			value = "******"
+		if k.Secret && value != "" {
+			value = mask
 		}
 		fmt.Fprintf(&b, "%s = %s\n", key, value)
 	}
 	for _, k := range known().keys {
 		if index, ok := bound().config[k.Name]; ok {
 			line(k.Name, k, reflect.ValueOf(c).Elem().FieldByIndex(index))
+		} else if m := memberOf[k.Name]; m != nil {
+			for _, l := range m.lines(c) {
+				b.WriteString(l + "\n")
+			}
 		}
 	}
 	for i := range c.Listeners {

@@ -8,22 +8,36 @@ func mqttKeys() []Key {
 }
 
 func accessKeys() []Key {
-	const s = "Access"
-	return join(
-		supported(s,
-			Key{
-				Name: "mqtt.allow_anonymous", Kind: Bool, Default: "true",
-				Doc: "Let a client in about which no authentication module decides. There is none in this version, so false lets nobody in.",
-			},
-			Key{
-				Name: "mqtt.acl_nomatch", Kind: Enum, Values: []string{"deny", "allow"}, Default: "allow",
-				Doc: "What may be done when no access rule matches. There are no rules in this version, so deny forbids every PUBLISH and SUBSCRIBE.",
-			}),
-		notYet(s, "access rules from a file",
-			Key{Name: "mqtt.acl_file", Kind: File, Default: "etc/acl.conf", Doc: "The file of the access rules."}),
-		ignored(s, "without access rules there are no decisions to keep",
-			Key{Name: "mqtt.cache_acl", Kind: Bool, Default: "true", Doc: "Keep decisions of the access rules."}),
-	)
+	return supported("Access",
+		Key{
+			Name: "mqtt.allow_anonymous", Kind: Bool, Default: "true",
+			Doc: "Let a client in about which no authentication module decides. As soon as there is one, see access.modules, and nothing sets this key, it is false.",
+		},
+		Key{
+			Name: "mqtt.acl_nomatch", Kind: Enum, Values: []string{"deny", "allow"}, Default: "allow",
+			Doc: "What may be done when no access rule matches.",
+		},
+		Key{
+			Name: "mqtt.acl_file", Kind: File, Default: "etc/acl.conf",
+			Doc: "The file of the access rules. It is read again when it changes; while it has a mistake the rules before stay. Empty: none. It need not exist if nothing sets this key.",
+		},
+		Key{
+			Name: "acl.strict_wildcards", Kind: Bool, Default: "false",
+			Doc: "Refuse a subscription as soon as its filter has a topic in common with one that is denied. " +
+				"If false, a filter is refused that is within what is denied, or covers all of it.",
+		},
+		Key{
+			Name: "mqtt.cache_acl", Kind: Bool, Default: "true",
+			Doc: "Keep the decisions about the topics of each connection. A change of the rules is noticed at once all the same.",
+		},
+		Key{
+			Name: "mqtt.acl_cache_max_size", Kind: Int, Default: "32",
+			Doc: "How many decisions of one connection are kept, 1 to 65535. Each takes its topic and some 50 bytes of memory.",
+		},
+		Key{
+			Name: "mqtt.acl_cache_ttl", Kind: Duration, Default: "1m",
+			Doc: "How long decisions, and rules from back ends, are kept, at least 1s. Less notices sooner what a back end does not announce, and asks it more often.",
+		})
 }
 
 func protocolKeys() []Key {

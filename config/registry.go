@@ -28,12 +28,15 @@ const (
 	Access                 // allow or deny, and an IP, a CIDR or all
 	Networks               // IPs and CIDRs separated by commas
 	BurstRate              // 100,10: KB, and KB per second
+	HostPorts              // HostPort, separated by commas
+	Source                 // allow, deny or user:NAME, and an IP, a CIDR or all
 )
 
 var kindNames = [...]string{
 	"string", "file", "integer", "number", "true, false", "on, off", "one of", "duration",
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
 	"rule", "IP, CIDR,…", "burst,rate in KB",
+	"host:port,…", "source rule",
 }
 
 // String is the kind as the documentation names it.

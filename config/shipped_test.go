@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -50,14 +51,29 @@ func TestShippedListenersHaveTheDefaultOptions(t *testing.T) {
 // A setting in the shipped file, in force or not.
 var documented = regexp.MustCompile(`(?m)^(# )?([a-z0-9_.]+) = (.*)$`)
 
-func TestShippedFileDocumentsEverySupportedKey(t *testing.T) {
-	text, err := os.ReadFile(shippedFile)
-	if err != nil {
-		t.Fatal(err)
+// shippedText is emq.conf and the plugin files.
+func shippedText(t *testing.T) string {
+	t.Helper()
+	plugins, err := filepath.Glob("../etc/plugins/*.conf")
+	if err != nil || len(plugins) == 0 {
+		t.Fatalf("%d plugin files, %v", len(plugins), err)
 	}
+	var all strings.Builder
+	for _, file := range append(plugins, shippedFile) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+func TestShippedFileDocumentsEverySupportedKey(t *testing.T) {
+	text := shippedText(t)
 	found := map[string]bool{}
 	defaults := Default().Dump()
-	for _, m := range documented.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range documented.FindAllStringSubmatch(text, -1) {
 		comment, key, value := m[1] != "", m[2], m[3]
 		k := lookup(key)
 		if k == nil || k.Status != Supported {
@@ -84,12 +100,8 @@ func TestShippedFileDocumentsEverySupportedKey(t *testing.T) {
 
 // TestEveryShippedSettingHasACommentAbove: each one, or each block of them.
 func TestEveryShippedSettingHasACommentAbove(t *testing.T) {
-	text, err := os.ReadFile(shippedFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	above := ""
-	for _, line := range strings.Split(string(text), "\n") {
+	for _, line := range strings.Split(shippedText(t), "\n") {
 		if documented.MatchString(line) && !strings.HasPrefix(above, "## ") && !documented.MatchString(above) {
 			t.Errorf("no comment above %q", line)
 		}

@@ -90,10 +90,14 @@ func keyOf(cfg *Config, e validator.FieldError) (key, tags string) {
 		}
 	} else {
 		key, _, _ = strings.Cut(path, "[")
+		key = embedded.ReplaceAllString(key, "")
 		index = bound().config[key]
 	}
 	return key, t.FieldByIndex(index).Tag.Get("validate")
 }
+
+// embedded structs are in the validator's paths by their Go names, and in no key.
+var embedded = regexp.MustCompile(`[A-Z][A-Za-z]*\.`)
 
 func rangeMessage(e validator.FieldError, tags string) string {
 	unit := ""

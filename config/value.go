@@ -50,10 +50,14 @@ func (k *Key) parse(text string) (any, error) {
 		return parseHostPort(text)
 	case List:
 		return parseList(text), nil
+	case HostPorts:
+		return parseHostPorts(text)
 	case Priorities:
 		return parsePriorities(text)
 	case Access:
 		return parseAccess(text)
+	case Source:
+		return parseSource(text)
 	case Networks:
 		return parseNetworks(text)
 	case BurstRate:
@@ -305,6 +309,19 @@ func parseList(text string) []string {
 		}
 	}
 	return words
+}
+
+// parseHostPorts reads the addresses of several servers.
+func parseHostPorts(text string) (any, error) {
+	all := parseList(text)
+	for i, w := range all {
+		address, err := parseHostPort(w)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = address.(string)
+	}
+	return all, nil
 }
 
 // parsePriorities reads `topic/1=10,topic/2=8`. The number stands behind the

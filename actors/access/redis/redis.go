@@ -1,0 +1,231 @@
+// Package redis authenticates clients, and knows their access rules, by EMQ's
+// commands to Redis: a single server, one behind sentinels, or a cluster. Its Module
+// makes connections when they are needed: the server may come and go.
+//
+// With Options.Watch a changed key is told at once, if the server announces changes:
+// its notify-keyspace-events must have K, and A or g$hx.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"emqttd/actors/access"
+	"emqttd/actors/access/acl"
+	"emqttd/actors/access/stored"
+	"emqttd/actors/access/template"
+)
+
+// Options say where the server is and what it is asked.
+type Options struct {
+	// Addrs are host:port of the server, of the sentinels or of some members of the
+	// cluster.
+	Addrs []string
+	// Master is the name that sentinels know the server by; "" is no sentinels.
+	Master             string
+	Cluster            bool
+	Username, Password string // of the server; sentinels have none
+	Database           int
+	TLS                *tls.Config // nil: none
+	Pool               int         // most connections, to each server of a cluster; 0 is 8
+	// Timeout bounds connecting, and each read and write, also where a context has
+	// no deadline; 0 is 5 s.
+	Timeout time.Duration
+
+	// Auth answers with the password, or the password and the salt; Super with 1 for
+	// a super-user; ACL with the fields and values of a hash. Each is a command's
+	// words, in which %u, %c and %a are filled in. An empty one is not asked.
+	Auth, Super, ACL string
+	// Hash compares passwords with the stored ones.
+	Hash stored.Hash
+	// NoMatch is what holds when no field decides; Ignore leaves a client without any
+	// field to the next module and denies the others, as EMQ 2.3 does.
+	NoMatch access.Verdict
+	// Watch listens to changes of the keys.
+	Watch bool
+	// Keepalive is how often Watch makes sure that the server is still there; 0 is 15 s.
+	Keepalive time.Duration
+	Log       *slog.Logger
+}
+
+// Module asks a server.
+type Module struct {
+	client           redis.UniversalClient
+	auth, super, acl command
+	o                Options
+	watched          atomic.Bool  // Watch has been called before
+	logged           atomic.Int64 // when a bad field was logged last, in Unix seconds
+}
+
+const name = "redis"
+
+// silent is the library's logger: what it would say is in the errors.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// New prepares the commands. It does not connect.
+func New(o Options) (*Module, error) {
+	redis.SetLogger(silent{})
+	if o.Pool == 0 {
+		o.Pool = 8
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Keepalive == 0 {
+		o.Keepalive = 15 * time.Second
+	}
+	m := &Module{o: o, auth: parse(o.Auth), super: parse(o.Super), acl: parse(o.ACL)}
+	m.client = redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: o.Addrs, MasterName: o.Master, IsClusterMode: o.Cluster,
+		DB: o.Database, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+		PoolSize: o.Pool, PoolTimeout: o.Timeout, ConnMaxIdleTime: 5 * time.Minute,
+		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, ContextTimeoutEnabled: true,
+		MaxRetries:               1, // with another connection, if the first was stale
+		DialerRetries:            1,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	return m, nil
+}
+
+// Close ends the connections. Nothing may be asked any more.
+func (m *Module) Close() error { return m.client.Close() }
+
+// Name is the module's word in the configuration.
+func (m *Module) Name() string { return name }
+
+// Authenticate compares the password with the stored one. A client that is not
+// there is for the next module; one without a password is refused.
+func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (access.Result, error) {
+	if m.auth == nil {
+		return access.Result{}, nil
+	}
+	v := template.Of(c)
+	args, ok := m.auth.fill(&v)
+	if !ok || c.Password == nil || !template.Sound(c) {
+		return access.Result{Verdict: access.Deny, Why: "redis: no user name or password"}, nil
+	}
+	values, err := m.do(ctx, "auth_cmd", args)
+	if err != nil || len(values) == 0 || values[0] == "" {
+		return access.Result{}, err
+	}
+	values = append(values, "") // no salt
+	r, err := m.o.Hash.Authenticate(ctx, c.Password, values[0], values[1], "redis: auth_cmd")
+	if err == nil && r.Verdict == access.Allow {
+		r.Superuser, err = m.isSuper(ctx, &v)
+	}
+	if err != nil {
+		return access.Result{}, err
+	}
+	return r, nil
+}
+
+func (m *Module) isSuper(ctx context.Context, v *template.Values) (bool, error) {
+	args, ok := m.super.fill(v)
+	if !ok {
+		return false, nil
+	}
+	values, err := m.do(ctx, "super_cmd", args)
+	return err == nil && len(values) > 0 && values[0] == "1", err
+}
+
+// Rules are those of the hash of the client: field is a topic, value 1 to subscribe
+// to it, 2 to publish to it, 3 for both. What a hash does not allow it denies.
+func (m *Module) Rules(ctx context.Context, c *access.Credentials) ([]acl.Rule, error) {
+	if m.acl == nil {
+		return nil, nil
+	}
+	if !template.Sound(c) {
+		return stored.DenyAll("redis: the client's name is not text"), nil
+	}
+	v := template.Of(c)
+	args, ok := m.acl.fill(&v)
+	if !ok {
+		return stored.NoMatch(nil, m.o.NoMatch, name), nil
+	}
+	values, err := m.do(ctx, "acl_cmd", args)
+	if err != nil {
+		return nil, err
+	}
+	if len(values) == 0 {
+		return stored.NoMatch(nil, m.o.NoMatch, name), nil
+	}
+	all, skipped, err := rules(values)
+	if err != nil {
+		return nil, err
+	}
+	m.tell(skipped)
+	if m.o.NoMatch == access.Ignore {
+		return stored.NoMatch(all, access.Deny, name), nil
+	}
+	return stored.NoMatch(all, m.o.NoMatch, name), nil
+}
+
+// rules makes access rules of fields and values by turns.
+func rules(values []string) (all []acl.Rule, skipped, err error) {
+	if len(values)%2 != 0 {
+		return nil, nil, errors.New("redis: acl_cmd: the answer is not of fields and values: use HGETALL")
+	}
+	for pair := range slices.Chunk(values, 2) {
+		var a acl.Action
+		switch pair[1] {
+		case "1":
+			a = acl.Subscribe
+		case "2":
+			a = acl.Publish
+		case "3":
+			a = acl.PubSub
+		default:
+			skipped = fmt.Errorf("redis: acl_cmd: field %q is %q, not 1, 2 or 3", pair[0], pair[1])
+			continue
+		}
+		p, err := acl.NewPattern(pair[0])
+		if err != nil {
+			skipped = fmt.Errorf("redis: acl_cmd: field %q: %w", pair[0], err)
+			continue
+		}
+		all = append(all, acl.Rule{
+			Allow: true, Action: a, Topics: []acl.Pattern{p.WithoutDollar()}, Origin: "redis: acl_cmd: field " + pair[0],
+		})
+	}
+	slices.SortFunc(all, func(a, b acl.Rule) int { return strings.Compare(a.Origin, b.Origin) })
+	return all, skipped, nil
+}
+
+// do returns the values of an answer; none is nil.
+func (m *Module) do(ctx context.Context, key string, args []any) ([]string, error) {
+	answer, err := m.client.Do(ctx, args...).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redis: %s: %w", key, err)
+	}
+	values, err := flatten(answer)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %s: %w", key, err)
+	}
+	return values, nil
+}
+
+// tell logs a field that was left out, but not one for every client in a minute.
+func (m *Module) tell(skipped error) {
+	now := time.Now().Unix()
+	last := m.logged.Load()
+	if skipped == nil || m.o.Log == nil || now-last < 60 || !m.logged.CompareAndSwap(last, now) {
+		return
+	}
+	m.o.Log.Warn("an access rule that allows is left out", "module", name, "reason", skipped)
+}

@@ -59,7 +59,7 @@ type Item struct {
 type Window struct {
 	LastID  protocol.PacketID // handed out last
 	NextSeq uint64
-	Heads   []Head   // levels that are not listed have everything alive
+	Heads   []Head   // of levels that are not listed, NextSeq is the head
 	Flights []Flight // in sending order
 }
 

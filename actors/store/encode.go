@@ -115,7 +115,7 @@ func appendWindow(b []byte, w *Window) []byte {
 		b = binary.AppendUvarint(b, h.Seq)
 	}
 	for i := 0; i < len(w.Flights); {
-		n := run(w.Flights[i:])
+		n := runLength(w.Flights[i:])
 		f := &w.Flights[i]
 		b = binary.AppendUvarint(b, uint64(n))
 		b = binary.AppendUvarint(b, uint64(f.ID))
@@ -127,8 +127,8 @@ func appendWindow(b []byte, w *Window) []byte {
 	return b
 }
 
-// run is how many flights follow on each other from the first.
-func run(fs []Flight) int {
+// runLength is how many flights follow on each other from the first.
+func runLength(fs []Flight) int {
 	n := 1
 	for ; n < len(fs); n++ {
 		last, f := &fs[n-1], &fs[n]

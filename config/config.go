@@ -36,6 +36,11 @@ type Config struct {
 	Access   AccessChain `conf:"access"`
 	ACL      ACL         `conf:"acl"`
 	Auth     Auth        `conf:"auth"`
+	Store    Store       `conf:"store"`
+	// DurabilityDisk is where sessions live that outlive their connection, unless
+	// one of the rules says otherwise.
+	DurabilityDisk bool             `conf:"durability"`
+	Durability     []DurabilityRule `conf:"-"`
 	// Listeners in the order in which they were named. None is a default: one
 	// exists only where a file, the environment or a flag names it.
 	Listeners []Listener `conf:"listeners" validate:"dive"`
@@ -213,6 +218,8 @@ type Retainer struct {
 	MaxPayload int `conf:"max_payload_size" validate:"min=0"`
 	// Expiry is how long a message is retained; 0 is for ever.
 	Expiry time.Duration `conf:"expiry_interval" validate:"omitempty,min=1s"`
+	// StorageType is ram, or disc (disc_only of EMQ means the same).
+	StorageType string `conf:"storage_type"`
 }
 
 // Types of listeners.

@@ -243,11 +243,11 @@ func retainerKeys() []Key {
 			Key{
 				Name: "retainer.expiry_interval", Kind: Duration, Default: "0", Aliases: []string{"module.retainer.expired_after"},
 				Doc: "How long a message is retained; 0 is for ever, else at least 1s.",
-			}),
-		notYet(s, "retained messages on disk",
+			},
 			Key{
-				Name: "retainer.storage_type", Kind: Enum, Values: []string{"ram", "disc", "disc_only"}, Default: "ram", Harmless: []string{"ram"},
-				Aliases: []string{"module.retainer.storage_type"}, Doc: "Where retained messages are kept.",
+				Name: "retainer.storage_type", Kind: Enum, Values: []string{"ram", "disc", "disc_only"}, Default: "disc",
+				Aliases: []string{"module.retainer.storage_type"},
+				Doc:     "Where retained messages are kept: ram loses them with the process; disc and disc_only keep them on disk, and in memory for reading.",
 			}),
 	)
 }

@@ -121,6 +121,7 @@ var memberOf = map[string]*member{
 	"auth.client.$n.password":          login("auth.client", "password", clients),
 	"auth.client.$id":                  oldLogin("auth.client", clients),
 	"auth.source.$n":                   {add: addSource, lines: sourceLines},
+	"durability.$n":                    {add: addDurability, lines: durabilityLines},
 	"auth.mongo.acl_query.selector.$n": {add: addSelector, lines: selectorLines},
 }
 

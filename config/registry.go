@@ -11,32 +11,34 @@ type Kind uint8
 
 // The kinds, each with how it is written.
 const (
-	String     Kind = iota // anything up to the end of the line
-	File                   // a path; a relative one starts at the node's home
-	Int                    // 1024
-	Float                  // 0.75
-	Bool                   // true or false (on and off are understood)
-	Flag                   // on or off (true and false are understood)
-	Enum                   // one of Key.Values
-	Duration               // 30s, 1d2h, 500ms; units ms s m h d w f; a bare number is seconds
-	Bytesize               // 64KB; units KB MB GB, or kb mb gb; a bare number is bytes
-	Percent                // 20%, or 0.2
-	Address                // 1883, 127.0.0.1:1883, ::1:1883 or [::1]:1883
-	HostPort               // an Address whose host may be a name
-	List                   // words separated by commas
-	Priorities             // topic=number, separated by commas
-	Access                 // allow or deny, and an IP, a CIDR or all
-	Networks               // IPs and CIDRs separated by commas
-	BurstRate              // 100,10: KB, and KB per second
-	HostPorts              // HostPort, separated by commas
-	Source                 // allow, deny or user:NAME, and an IP, a CIDR or all
+	String       Kind = iota // anything up to the end of the line
+	File                     // a path; a relative one starts at the node's home
+	Int                      // 1024
+	Float                    // 0.75
+	Bool                     // true or false (on and off are understood)
+	Flag                     // on or off (true and false are understood)
+	Enum                     // one of Key.Values
+	Duration                 // 30s, 1d2h, 500ms; units ms s m h d w f; a bare number is seconds
+	Bytesize                 // 64KB; units KB MB GB, or kb mb gb; a bare number is bytes
+	Percent                  // 20%, or 0.2
+	Address                  // 1883, 127.0.0.1:1883, ::1:1883 or [::1]:1883
+	HostPort                 // an Address whose host may be a name
+	List                     // words separated by commas
+	Priorities               // topic=number, separated by commas
+	Access                   // allow or deny, and an IP, a CIDR or all
+	Networks                 // IPs and CIDRs separated by commas
+	BurstRate                // 100,10: KB, and KB per second
+	HostPorts                // HostPort, separated by commas
+	Source                   // allow, deny or user:NAME, and an IP, a CIDR or all
+	DurabilityOf             // memory or disk, listener or topic, and its name
+	SyncPolicy               // always, never or interval 10ms
 )
 
 var kindNames = [...]string{
 	"string", "file", "integer", "number", "true, false", "on, off", "one of", "duration",
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
 	"rule", "IP, CIDR,…", "burst,rate in KB",
-	"host:port,…", "source rule",
+	"host:port,…", "source rule", "class, what, name", "always, never, interval",
 }
 
 // String is the kind as the documentation names it.
@@ -132,7 +134,7 @@ var known = sync.OnceValue(func() *registry {
 	r := &registry{exact: map[string]*Key{}, byWords: map[int][]*Key{}}
 	for _, section := range [][]Key{
 		clusterKeys(), nodeKeys(), logKeys(), mqttKeys(), retainerKeys(), listenerKeys(),
-		moduleKeys(), authKeys(), gatewayKeys(), otherKeys(), sysmonKeys(),
+		storeKeys(), moduleKeys(), authKeys(), gatewayKeys(), otherKeys(), sysmonKeys(),
 	} {
 		for i := range section {
 			r.add(&section[i])

@@ -58,6 +58,11 @@ func (k *Key) parse(text string) (any, error) {
 		return parseAccess(text)
 	case Source:
 		return parseSource(text)
+	case DurabilityOf:
+		return parseDurability(text)
+	case SyncPolicy:
+		_, err := parseSync(text)
+		return strings.Join(strings.Fields(text), " "), err
 	case Networks:
 		return parseNetworks(text)
 	case BurstRate:

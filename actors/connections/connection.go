@@ -64,7 +64,9 @@ type connection struct {
 	listener *Listener
 	reader   reader
 	box      outbox
-	lastSeen atomic.Int64 // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
+	held     atomic.Pointer[sessions.Line] // acknowledgements of the reader; nil until one had to wait
+	gone     atomic.Bool                   // it has ended: nobody needs to be held back any more
+	lastSeen atomic.Int64                  // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
 	flow     sessions.Flow
 	gen      uint64
 	phase    phase
@@ -93,6 +95,11 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *sessions.Stillborn:
 		if m.Generation == c.gen && c.phase == attaching && c.session == nil {
 			c.create(ctx)
+		}
+	case *sessions.Refused:
+		if m.Generation == c.gen && c.phase == attaching {
+			c.refuse(m.Code)
+			c.close(ctx, "session_refused", 0)
 		}
 	case *sessions.Attached:
 		c.attached(ctx, m)
@@ -279,7 +286,7 @@ func (c *connection) close(ctx actor.Context, reason string, code protocol.Reaso
 	if c.phase != online {
 		c.abort(ctx, false)
 		if reason != "closed" && c.box.fresh() { // else the session has answered
-			c.refuse()
+			c.refuse(protocol.ServerUnavailable)
 		}
 	} else if code != 0 {
 		c.farewell(code, "")
@@ -317,8 +324,8 @@ func (c *connection) farewell(code protocol.ReasonCode, server string) {
 }
 
 // refuse answers a client that could not be given its session.
-func (c *connection) refuse() {
-	p := mqtt.Connack{Code: protocol.ServerUnavailable}
+func (c *connection) refuse(code protocol.ReasonCode) {
+	p := mqtt.Connack{Code: code}
 	c.box.Send(p.Append(nil, c.client.Version))
 	c.rt.Metrics.Inc(metrics.PacketsConnack)
 	c.rt.Metrics.Inc(metrics.PacketsSent)
@@ -351,6 +358,10 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.box.finish()
 	c.flow.Close()
+	c.gone.Store(true)
+	if l := c.held.Load(); l != nil {
+		l.Close()
+	}
 	c.rt.Log.Debug("client disconnected", "client_id", c.client.ClientID, "reason", c.done.reason)
 }
 
@@ -366,5 +377,13 @@ func (c *connection) onDrained(ctx actor.Context) {
 func (c *connection) drained() { c.rt.System.Root.Send(c.self, &boxDrained{}) }
 
 func (c *connection) failed(err error) { c.rt.System.Root.Send(c.self, &writeFailed{err}) }
+
+// unsafe closes the connection of a client to which the reader was to promise
+// something that will never be safe.
+func (c *connection) unsafe(err error) {
+	c.rt.Log.Error("what a client was to be promised is not safe; its connection closes",
+		"client_id", c.client.ClientID, "error", err)
+	c.rt.System.Root.Send(c.self, &readerDone{reason: "store_failed", code: protocol.ImplementationSpecificError})
+}
 
 func (c *connection) written(n uint64) { c.rt.Metrics.Add(metrics.BytesSent, n) }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"emqttd/actors/sessions"
+	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
@@ -109,6 +110,10 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if p.HasMessageExpiry {
 		m.Expires = in.now + int64(p.MessageExpiry)*1000
 	}
+	if p.QoS > protocol.AtMostOnce && !p.Dup && !in.roomFor(m) {
+		in.reject(p, protocol.QuotaExceeded)
+		return nil
+	}
 	if p.QoS == protocol.ExactlyOnce {
 		in.hand(sessions.InputItem{Type: mqtt.PUBLISH, ID: p.PacketID, Message: m})
 		return nil
@@ -197,15 +202,18 @@ var errSessionExpiry = &mqtt.Error{
 	Code: protocol.ProtocolError, Reason: "session_expiry_from_zero", Clause: "MQTT-3.14.2-2",
 }
 
+// rejected names why a message was not taken, by what its client is told.
+var rejected = map[protocol.ReasonCode]string{
+	protocol.NotAuthorized:        "acl_denied",
+	protocol.PayloadFormatInvalid: "payload_format_invalid",
+	protocol.QuotaExceeded:        "quota_exceeded",
+}
+
 // reject drops a message that the client may not publish. The client of MQTT 3.x
 // cannot be told and gets its acknowledgement. [MQTT-3.3.5-2]
 func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
 	c := in.r.c
-	reason := "acl_denied"
-	if code != protocol.NotAuthorized {
-		reason = "payload_format_invalid"
-	}
-	c.rt.Metrics.Drop(reason, 1)
+	c.rt.Metrics.Drop(rejected[code], 1)
 	if p.QoS == protocol.AtMostOnce {
 		return
 	}
@@ -339,20 +347,34 @@ func (in *intake) request(text string) (sessions.Request, error) {
 
 // finish lets everything go that the read brought.
 func (in *intake) finish() {
+	in.letGo()
+	in.count()
+}
+
+// letGo publishes what has been collected and then acknowledges it: at once, or
+// when those who keep it have it safe.
+func (in *intake) letGo() {
 	r := in.r
+	var promise *store.Receipt
 	if in.batch != nil {
 		in.batch.Flush(true)
+		promise = in.batch.Promise()
 		in.batch.Release()
+		in.batch = nil
 	}
 	if in.input != nil {
 		in.tell(in.input)
+		in.input = nil
 	}
-	if in.acks != nil {
-		r.c.box.Send(*in.acks)
-		*in.acks = (*in.acks)[:0]
-		ackBuffers.Put(in.acks)
+	switch acks := in.acks; {
+	case acks != nil:
+		in.acks = nil
+		r.acknowledge(*acks, promise)
+		*acks = (*acks)[:0]
+		ackBuffers.Put(acks)
+	case promise != nil:
+		promise.Part()
 	}
-	in.count()
 }
 
 // tell hands a message to the session, and waits if that is behind.

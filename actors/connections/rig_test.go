@@ -18,7 +18,6 @@ import (
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
-	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -60,7 +59,7 @@ func newRig(t *testing.T) *rig {
 		System: system, Router: topics.New(system, topics.Options{Shards: 2}),
 		Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
 		Registry: registry.New(system, "node"), Metrics: m,
-		Store: store.Memory{}, Log: log, Limits: new(delivery.Limits),
+		Log: log, Limits: new(delivery.Limits),
 	}
 	r.rt = &Runtime{
 		System: system, Sessions: ss, SessionShards: kernel.NewShards("sessions", 2),

@@ -28,7 +28,23 @@ import (
 // build makes every part, leaving the actors unstarted. The door opens here,
 // because it decides the address that every PID carries.
 func (n *Node) build() error {
-	n.system = kernel.NewSystem(n.log, kernel.WithConfig(wire.QuietFramework(n.log)))
+	n.system = kernel.NewSystem(n.log, kernel.WithConfig(wire.QuietFramework(n.log)), kernel.WithDeadLetters(unread))
+	n.alarms = alarm.NewBoard(n.log, func(name, payload string) {
+		n.say("$SYS/brokers/"+n.config.Node.Name+"/alarms/"+name, payload, false)
+	})
+	n.classes = newClasses(n.config)
+	err := n.openStore()
+	if err != nil {
+		return err
+	}
+	if err = n.buildParts(); err != nil {
+		_ = n.disk.Close() // the reason is the error above
+	}
+	return err
+}
+
+// buildParts makes what stands above the store.
+func (n *Node) buildParts() error {
 	var err error
 	n.remote, err = wire.Start(n.system, wire.Options{
 		Listen: n.config.Node.DistListen, Advertise: n.advertise(), Cookie: n.config.Node.Cookie,
@@ -74,8 +90,14 @@ func (n *Node) buildTables() error {
 		OnDrop: func(_ *topics.Subscriber, items []topics.Delivery) {
 			n.metrics.Drop("mailbox_full", uint64(len(items)))
 		},
+		Begin: n.disk.Begin, Awaits: n.classes.message, Refusing: n.disk.Refusing,
 	})
+	var disk *store.Disk
+	if c.Retainer.StorageType != "ram" {
+		disk = n.disk
+	}
 	n.retained = retained.New(n.system, retained.Options{
+		Disk: disk, Keeps: n.classes.message,
 		Shards: c.MQTT.TopicShards, MaxMessages: c.Retainer.MaxMessages,
 		MaxPayload: c.Retainer.MaxPayload, Expiry: c.Retainer.Expiry, Logger: n.log,
 	})
@@ -100,12 +122,9 @@ func (n *Node) buildSessions() {
 	}
 	n.sessions = &sessions.Runtime{
 		System: n.system, Router: n.router, Retained: n.retained, Registry: n.registry,
-		Metrics: n.metrics, Store: store.Memory{}, Log: n.log, Limits: limits,
+		Metrics: n.metrics, Disk: n.disk, Durable: n.classes.session, Log: n.log, Limits: limits,
 		MaxSubscriptions: s.MaxSubscriptions,
 	}
-	n.alarms = alarm.NewBoard(n.log, func(name, payload string) {
-		n.say("$SYS/brokers/"+n.config.Node.Name+"/alarms/"+name, payload, false)
-	})
 	n.sessions.Alarm = n.alarms.Take
 }
 
@@ -171,12 +190,14 @@ func (n *Node) specs() []kernel.ChildSpec {
 	}
 	return []kernel.ChildSpec{
 		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec(n.options.FixedGC)})},
+		n.disk.Spec(),
 		n.retained.Spec(),
 		n.router.Spec(),
 		{Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.registry.Spec()})},
 		n.connections.SessionShards.Spec(),
 		n.connections.Shards.Spec(),
 		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log})},
+		n.recoverySpec(),
 		{Name: "listeners", Props: kernel.Supervisor(ls)},
 	}
 }

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"emqttd/actors/connections"
 	"emqttd/actors/kernel"
 	"emqttd/actors/listeners"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
+	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
@@ -42,6 +44,8 @@ type Options struct {
 	// Sockets replaces the listening sockets of listeners by name, for
 	// transports that are not TCP.
 	Sockets map[string]net.Listener
+	// FS replaces the file system of the store, for tests that cut its power.
+	FS vfs.FS
 }
 
 // Node is a running node.
@@ -62,6 +66,9 @@ type Node struct {
 	sessions    *sessions.Runtime
 	connections *connections.Runtime
 	alarms      *alarm.Board
+	disk        *store.Disk
+	classes     *classes
+	recovery    progress
 	listeners   []listed
 
 	stopping sync.Once
@@ -98,9 +105,13 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 	}
 	if err := n.launch(); err != nil {
 		n.remote.Stop()
+		_ = n.disk.Close() // the reason is the error above
 		return nil, err
 	}
 	n.running.Store(true)
+	if s := n.disk.State(); s.Refusing {
+		n.storeState(s)
+	}
 	n.log.Info("node started", "node", cfg.Node.Name, "version", o.Version, "dist", n.remote.Address(),
 		"go", runtime.Version(), "cpus", runtime.GOMAXPROCS(0))
 	if cfg.MQTT.AllowAnonymous {
@@ -171,6 +182,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.stopping.Do(func() {
 		n.running.Store(false)
 		n.connections.ShuttingDown.Store(true)
+		n.sessions.Closing.Store(true)
 		n.log.Info("node stops", "node", n.config.Node.Name)
 		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)
@@ -178,6 +190,9 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.remote.Stop()
 		n.connections.Close()
 		n.sessions.Close()
+		if err := n.disk.Close(); err != nil && n.stopErr == nil {
+			n.stopErr = fmt.Errorf("close the store: %w", err)
+		}
 		close(n.done)
 	})
 	<-n.done

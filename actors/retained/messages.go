@@ -6,13 +6,25 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/kernel"
+	"emqttd/actors/store"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
 
 // Store makes Message the retained message of its topic, or, without a payload,
 // takes the retained message away [MQTT-3.3.1-6]. Send it with Stores.Store.
-type Store struct{ Message *protocol.Message }
+type Store struct {
+	Message *protocol.Message
+	// Receipt, if not nil, has a part for it, done when the change has been handed
+	// to the disk store.
+	Receipt *store.Receipt
+}
+
+// restore puts a message back that the disk store had.
+type restore struct {
+	message *protocol.Message
+	done    func()
+}
 
 // Lookup asks for the retained messages that match Filter. Send it with
 // Stores.Lookup, once. Answered by one or more Found. It keeps its order with

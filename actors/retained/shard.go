@@ -2,6 +2,7 @@ package retained
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/kernel"
+	"emqttd/actors/store"
 	"emqttd/protocol"
+	"emqttd/protocol/topic"
 )
 
 // Spec is the subtree "retained".
@@ -29,6 +32,7 @@ func (s *Stores) Spec() kernel.ChildSpec {
 type shard struct {
 	*place
 	timer *time.Timer
+	ops   store.Ops // scratch
 }
 
 const (
@@ -45,6 +49,12 @@ func (s *shard) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *Store:
 		s.onStore(m.Message)
+		if m.Receipt != nil {
+			m.Receipt.Barrier()
+			m.Receipt.Part()
+		}
+	case *restore:
+		s.onRestore(m)
 	case *Lookup:
 		s.onLookup(c, m)
 	case *List:
@@ -70,6 +80,7 @@ func (s *shard) onStore(m *protocol.Message) {
 	if len(m.Payload) == 0 { // [MQTT-3.3.1-6] [MQTT-3.3.1-7]
 		if s.table.remove(m.Topic) {
 			s.stores.count.Add(-1)
+			s.drop(m.Topic)
 		}
 		return
 	}
@@ -82,6 +93,51 @@ func (s *shard) onStore(m *protocol.Message) {
 	if !s.table.store(kept, s.stores.admit) {
 		s.stores.full.Add(1)
 		s.stores.refuse("table_full", m)
+		return
+	}
+	if s.stores.Keeps(kept) {
+		s.ops.PutRetained(kept)
+		s.commit()
+	} else if s.stores.options.Disk != nil && !m.Sys {
+		s.drop(m.Topic) // it may have replaced one that was kept
+	}
+}
+
+// drop takes the message of a topic out of the disk store.
+func (s *shard) drop(t topic.Name) {
+	if s.stores.options.Disk != nil {
+		s.ops.DropRetained(string(t))
+		s.commit()
+	}
+}
+
+func (s *shard) commit() {
+	s.stores.options.Disk.Commit(&s.ops, nil)
+	s.ops.Reset()
+}
+
+// maxChange is how large the changes of a Clean become before they are committed.
+const maxChange = 1 << 20
+
+func (s *shard) dropAll() {
+	s.table.scan(0, math.MaxInt, func(_ uint32, kept *protocol.Message) {
+		if s.ops.DropRetained(string(kept.Topic)); s.ops.Len() > maxChange {
+			s.commit()
+		}
+	})
+	s.commit()
+}
+
+func (s *shard) onRestore(m *restore) {
+	defer m.done()
+	if s.stores.expired(m.message, time.Now().UnixMilli()) {
+		s.drop(m.message.Topic)
+		return
+	}
+	m.message.Retain = true
+	if !s.table.store(m.message, s.stores.admit) {
+		s.stores.full.Add(1)
+		s.stores.refuse("table_full", m.message)
 	}
 }
 
@@ -111,6 +167,9 @@ func (s *shard) onList(c actor.Context, m *List) {
 }
 
 func (s *shard) onClean(c actor.Context, m *Clean) {
+	if s.stores.options.Disk != nil {
+		s.dropAll()
+	}
 	n := int64(s.table.clear())
 	s.stores.count.Add(-n)
 	m.count.Add(n)
@@ -123,6 +182,7 @@ func (s *shard) onSweep(c actor.Context, m *sweep) {
 	now := time.Now().UnixMilli()
 	next := s.table.scan(m.from, sweepLen, func(at uint32, kept *protocol.Message) {
 		if s.stores.expired(kept, now) {
+			s.drop(kept.Topic)
 			s.table.removeAt(at)
 			s.stores.count.Add(-1)
 		}

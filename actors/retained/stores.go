@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/store"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -21,6 +22,10 @@ type Options struct {
 	MaxPayload  int           // retainer.max_payload_size, in bytes
 	Expiry      time.Duration // retainer.expiry_interval, from arrival
 	Logger      *slog.Logger  // slog.Default if nil
+	// Disk keeps what Keeps wants kept; nil: nothing outlives the process. Keeps
+	// nil: everything but what the broker says of itself.
+	Disk  *store.Disk
+	Keeps func(*protocol.Message) bool
 }
 
 // Stores is the door to the retained stores. The tables behind it outlive the
@@ -67,14 +72,29 @@ func New(system *actor.ActorSystem, o Options) *Stores {
 
 // Store keeps a copy of m for its topic; the last one wins. An empty payload
 // takes the topic's message away. A message that is too large, or for a new
-// topic while the table is full, is counted and not stored.
-func (s *Stores) Store(m *protocol.Message) {
+// topic while the table is full, is counted and not stored. r, if not nil, gets
+// its part done when the change has been handed to the disk store.
+func (s *Stores) Store(m *protocol.Message, r *store.Receipt) {
 	if s.options.MaxPayload > 0 && len(m.Payload) > s.options.MaxPayload {
 		s.tooLarge.Add(1)
 		s.refuse("too_large", m)
+		if r != nil {
+			r.Part()
+		}
 		return
 	}
-	s.send(s.shardOf(string(m.Topic)), &Store{Message: m})
+	s.send(s.shardOf(string(m.Topic)), &Store{Message: m, Receipt: r})
+}
+
+// Keeps tells whether a retained message is kept on disk.
+func (s *Stores) Keeps(m *protocol.Message) bool {
+	return s.options.Disk != nil && !m.Sys && (s.options.Keeps == nil || s.options.Keeps(m))
+}
+
+// Restore puts a message back that the disk store had; it takes m over. done is
+// called when it is there, on the goroutine of a shard.
+func (s *Stores) Restore(m *protocol.Message, done func()) {
+	s.send(s.shardOf(string(m.Topic)), &restore{message: m, done: done})
 }
 
 // Lookup sends l to every shard that may have matching messages.

@@ -107,9 +107,9 @@ func message(name, payload string) *protocol.Message {
 func TestTheLastMessageOfATopicIsKept(t *testing.T) {
 	s, a := start(t, Options{})
 	m := message("a/b", "one")
-	s.Store(m)
-	s.Store(message("a/b", "two"))
-	s.Store(message("$x/b", "hidden"))
+	s.Store(m, nil)
+	s.Store(message("a/b", "two"), nil)
+	s.Store(message("$x/b", "hidden"), nil)
 	got := a.lookup(t, "a/b")
 	if len(got) != 1 || string(got[0].Payload) != "two" || !got[0].Retain || got[0].QoS != 1 || got[0].From != "c" {
 		t.Errorf("got %+v", got)
@@ -124,8 +124,8 @@ func TestTheLastMessageOfATopicIsKept(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", f, got, want)
 		}
 	}
-	s.Store(message("a/b", ""))
-	s.Store(message("never", ""))
+	s.Store(message("a/b", ""), nil)
+	s.Store(message("never", ""), nil)
 	if got := a.lookup(t, "#"); len(got) != 0 || s.Count() != 1 || s.Empty() {
 		t.Errorf("after the empty payload: got %q, count %d", topicsOf(got), s.Count())
 	}
@@ -134,7 +134,7 @@ func TestTheLastMessageOfATopicIsKept(t *testing.T) {
 func TestAStoredMessageDoesNotAliasTheReadBuffer(t *testing.T) {
 	s, a := start(t, Options{})
 	m := message("a/b", "payload")
-	s.Store(m)
+	s.Store(m, nil)
 	a.lookup(t, "#") // it has been stored
 	copy(m.Payload, "XXXXXXX")
 	if got := a.lookup(t, "#"); string(got[0].Payload) != "payload" {
@@ -146,9 +146,9 @@ func TestManyMessagesComeInChunksOldestFirst(t *testing.T) {
 	s, a := start(t, Options{Shards: 1})
 	const n = 2*ChunkLen + 10
 	for i := range n {
-		s.Store(message(fmt.Sprint("t/", i), "x"))
+		s.Store(message(fmt.Sprint("t/", i), "x"), nil)
 	}
-	s.Store(message("t/0", "newest"))
+	s.Store(message("t/0", "newest"), nil)
 	got := a.lookup(t, "t/+")
 	if len(got) != n || got[0].Topic != "t/1" || got[n-2].Topic != "t/2009" || got[n-1].Topic != "t/0" {
 		t.Errorf("%d messages, from %s to %s", len(got), got[0].Topic, got[len(got)-1].Topic)
@@ -158,21 +158,21 @@ func TestManyMessagesComeInChunksOldestFirst(t *testing.T) {
 func TestLimitsAreCountedAndLoggedOncePerMinute(t *testing.T) {
 	var log bytes.Buffer
 	s, a := start(t, Options{MaxMessages: 3, MaxPayload: 5, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s.Store(message("large", "123456"))
+	s.Store(message("large", "123456"), nil)
 	for i := range 10 {
-		s.Store(message(fmt.Sprint("t/", i), "12345"))
+		s.Store(message(fmt.Sprint("t/", i), "12345"), nil)
 		a.lookup(t, "#")
 	}
 	if got := a.lookup(t, "#"); len(got) != 3 || s.Count() != 3 {
 		t.Errorf("%d messages, count %d, want 3", len(got), s.Count())
 	}
-	s.Store(message("t/0", "new"))
+	s.Store(message("t/0", "new"), nil)
 	if got := a.lookup(t, "t/0"); len(got) != 1 || string(got[0].Payload) != "new" {
 		t.Errorf("a topic that is there cannot be updated: %q", topicsOf(got))
 	}
-	s.Store(message("t/0", ""))
+	s.Store(message("t/0", ""), nil)
 	a.lookup(t, "t/0") // another shard counts
-	s.Store(message("t/9", "fits"))
+	s.Store(message("t/9", "fits"), nil)
 	if got := a.lookup(t, "t/9"); len(got) != 1 {
 		t.Errorf("there is room again, but nothing is stored")
 	}
@@ -187,14 +187,14 @@ func TestLimitsAreCountedAndLoggedOncePerMinute(t *testing.T) {
 func TestExpiredMessagesAreHiddenAtOnceAndSwept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, a := start(t, Options{Expiry: 10 * time.Second})
-		s.Store(message("plain", "x"))
-		s.Store(message("$SYS/x", "x"))
+		s.Store(message("plain", "x"), nil)
+		s.Store(message("$SYS/x", "x"), nil)
 		short := message("short", "x")
 		short.Expires = time.Now().Add(2500 * time.Millisecond).UnixMilli()
-		s.Store(short)
+		s.Store(short, nil)
 		late := message("late", "x")
 		late.Expires = time.Now().UnixMilli()
-		s.Store(late)
+		s.Store(late, nil)
 		if got := a.lookup(t, "#"); len(got) != 2 || s.Count() != 3 {
 			t.Errorf("at first: got %q, count %d", topicsOf(got), s.Count())
 		}
@@ -219,7 +219,7 @@ func TestListingAndCleaning(t *testing.T) {
 	var want []string
 	for i := range 100 {
 		want = append(want, fmt.Sprint("t/", i))
-		s.Store(message(want[i], "x"))
+		s.Store(message(want[i], "x"), nil)
 	}
 	slices.Sort(want)
 	for _, limit := range []int{1, 7, 1000, 0} {
@@ -243,7 +243,7 @@ func TestListingAndCleaning(t *testing.T) {
 func TestMessagesStayWhileShardsAreKilled(t *testing.T) {
 	s, a := start(t, Options{Shards: 4})
 	for i := range 100 {
-		s.Store(message(fmt.Sprint("stable/", i), "x"))
+		s.Store(message(fmt.Sprint("stable/", i), "x"), nil)
 	}
 	var done atomic.Bool
 	var workers sync.WaitGroup
@@ -252,7 +252,7 @@ func TestMessagesStayWhileShardsAreKilled(t *testing.T) {
 		workers.Go(func() {
 			for i := 0; !done.Load(); i++ {
 				name := fmt.Sprint("w/", w, "/", i%50)
-				s.Store(message(name, fmt.Sprint(i)))
+				s.Store(message(name, fmt.Sprint(i)), nil)
 				if got := mine.lookup(t, topic.Filter(name)); len(got) != 1 || string(got[0].Payload) != fmt.Sprint(i) {
 					t.Errorf("%s: got %q", name, topicsOf(got))
 				}

@@ -8,6 +8,7 @@ import (
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
+	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 )
 
@@ -22,8 +23,8 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		s.discard(c, &Discard{ReplyTo: m.Conn})
 		return
 	}
-	if !present {
-		s.create(m)
+	if !present && !s.create(c, m) {
+		return
 	}
 	s.finish()
 	s.replace(c)
@@ -40,14 +41,17 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	out := s.work()
 	m.Connack.SessionPresent = present // [MQTT-3.2.2-2]
 	out.Packets = m.Connack.Append(out.Packets, m.Client.Version)
+	s.promise = true
+	s.putSession()
 	s.rt.Metrics.Inc(metrics.PacketsConnack)
 	s.rt.Metrics.Inc(metrics.PacketsSent)
 	now := unixMilli()
 	s.state.Attach(out, m.Quota, now)
 	s.arm(now)
-	s.flush() // nothing that the reader answers may overtake CONNACK [MQTT-3.2.0-1]
-	// A request: if the connection has ended, the dead letter comes back.
-	c.Request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+	// Nothing that the reader answers may overtake CONNACK, so that the connection
+	// hears of us when it has gone. [MQTT-3.2.0-1]
+	s.then = s.request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+	s.flush()
 }
 
 // unheard handles that the connection ended before it heard of Attached. The one
@@ -66,18 +70,49 @@ func (s *session) replace(c actor.Context) {
 	if l == nil {
 		return
 	}
-	s.link = nil
+	s.unlink()
 	if l.will != nil && l.will.Delay == 0 {
 		s.publishWill(l.will)
 	}
 	c.Send(l.pid, &TakenOver{Generation: l.generation})
 }
 
-func (s *session) create(m *Attach) {
+// create makes the session; false if it may not be.
+func (s *session) create(c actor.Context, m *Attach) bool {
 	s.id = m.Client.ClientID
+	if s.rt.orphans.has(s.id) { // it crashed and is on its way back
+		s.refuse(c, m, protocol.ServerBusy)
+		return false
+	}
 	s.created = time.Now().Unix()
-	s.state = delivery.New(s.rt.Limits, s.id)
+	durable := s.rt.Durable != nil && s.rt.Durable(m)
+	if durable && s.rt.Disk.Refusing() {
+		s.refuse(c, m, protocol.QuotaExceeded)
+		return false
+	}
+	if durable {
+		s.keep = &keeping{id: s.rt.Disk.NewSessionID(), dropped: 1}
+		s.state = delivery.NewKept(s.rt.Limits, s.id)
+	} else {
+		s.state = delivery.New(s.rt.Limits, s.id)
+	}
+	s.register()
+	return true
+}
+
+// refuse ends an actor that cannot become a session.
+func (s *session) refuse(c actor.Context, m *Attach, code protocol.ReasonCode) {
+	c.Send(m.Conn, &Refused{Generation: m.Generation, Code: code})
+	s.id = "" // nobody knows it
+	s.ending = true
+	c.Stop(s.self)
+}
+
+func (s *session) register() {
 	s.sub = topics.NewSubscriber(s.id, s.self)
+	if s.keep != nil {
+		s.sub.SetKept()
+	}
 	s.rt.Metrics.Gauge(metrics.Sessions, 1)
 }
 
@@ -89,7 +124,7 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	}
 	l := s.link
 	s.finish()
-	s.link = nil
+	s.unlink()
 	s.forgetExchanges()
 	s.sub.SetOnline(false)
 	if m.HasExpiry {
@@ -107,6 +142,7 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	if s.expiry != Never {
 		s.expires = now + s.expiry*1000
 	}
+	s.putSession()
 	s.arm(now)
 }
 
@@ -126,7 +162,7 @@ func (s *session) lose(w *Will, now int64) {
 func (s *session) discard(c actor.Context, m *Discard) {
 	if l := s.link; l != nil {
 		s.finish()
-		s.link = nil
+		s.unlink()
 		s.publishWill(l.will)
 		c.Send(l.pid, &TakenOver{Generation: l.generation})
 	}

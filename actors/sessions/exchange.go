@@ -6,6 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/retained"
+	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
@@ -24,6 +25,7 @@ type exchange struct {
 	fresh    []bool // the subscription did not exist before
 	left     int
 	remove   bool
+	restore  bool       // nobody asked: they are those of a restored session
 	replyTo  *actor.PID // of a Change
 }
 
@@ -52,7 +54,7 @@ func (s *session) silence() {
 // An operator still wants to know.
 func (s *session) forgetExchanges() {
 	if s.talks != nil {
-		s.talks.pending = slices.DeleteFunc(s.talks.pending, func(x *exchange) bool { return x.replyTo == nil })
+		s.talks.pending = slices.DeleteFunc(s.talks.pending, func(x *exchange) bool { return x.replyTo == nil && !x.restore })
 		s.silence()
 	}
 }
@@ -89,19 +91,42 @@ func (s *session) startSubscribe(x *exchange) {
 		}
 		x.fresh[i] = s.subs.put(r.Text, r.Options)
 		x.left++
-		s.rt.Router.Subscribe(&topics.Subscribe{
-			Subscriber: s.sub, Subscription: r.Subscription, QoS: r.Options.QoS,
-			NoLocal: r.Options.NoLocal, RetainAsPublished: r.Options.RetainAsPublished,
-			SubscriptionID: r.Options.ID, Token: x.token + uint64(i), ReplyTo: s.self,
-		})
+		if s.keep != nil {
+			s.ops().PutSubscription(s.keep.id, &store.Subscription{
+				Text: r.Text, QoS: r.Options.QoS, NoLocal: r.Options.NoLocal,
+				RetainAsPublished: r.Options.RetainAsPublished, ID: r.Options.ID,
+			})
+			s.work() // so that the turn ends with a commit
+		}
+		s.rt.Router.Subscribe(s.subscription(r, x.token+uint64(i)))
 	}
 	s.await(x)
+}
+
+func (s *session) subscription(r *Request, token uint64) *topics.Subscribe {
+	return &topics.Subscribe{
+		Subscriber: s.sub, Subscription: r.Subscription, QoS: r.Options.QoS,
+		NoLocal: r.Options.NoLocal, RetainAsPublished: r.Options.RetainAsPublished,
+		SubscriptionID: r.Options.ID, Token: token, ReplyTo: s.self,
+	}
+}
+
+// stored is a stored subscription as a client would ask for it.
+func stored(u *store.Subscription) (Request, error) {
+	f, err := topic.ParseSubscription(u.Text)
+	return Request{
+		Text: u.Text, Subscription: f,
+		Options: Options{ID: u.ID, QoS: u.QoS, NoLocal: u.NoLocal, RetainAsPublished: u.RetainAsPublished},
+	}, err
 }
 
 // admit decides about one filter: its code in the SUBACK.
 func (s *session) admit(r *Request) protocol.ReasonCode {
 	if r.Denied.IsError() {
 		return r.Denied
+	}
+	if s.keep != nil && s.rt.Disk.Refusing() {
+		return protocol.QuotaExceeded
 	}
 	if limit := s.rt.MaxSubscriptions; limit > 0 && s.subs.len() >= limit && s.subs.find(r.Text) < 0 {
 		s.rt.Log.Warn("subscription refused: too many", "client_id", s.id, "max_subscriptions", limit)
@@ -126,6 +151,10 @@ func (s *session) startUnsubscribe(x *exchange) {
 			continue
 		}
 		x.left++
+		if s.keep != nil {
+			s.ops().DropSubscription(s.keep.id, r.Text)
+			s.work()
+		}
 		s.rt.Router.Unsubscribe(&topics.Unsubscribe{
 			Subscriber: s.sub, Subscription: r.Subscription, Token: x.token + uint64(i), ReplyTo: s.self,
 		})
@@ -176,7 +205,9 @@ func (s *session) confirm(token uint64) {
 // complete answers the client, then asks for the retained messages: SUBACK goes
 // before them.
 func (s *session) complete(x *exchange) {
-	if x.replyTo != nil {
+	if x.restore {
+		s.restored()
+	} else if x.replyTo != nil {
 		s.rt.System.Root.Send(x.replyTo, &Changed{Reason: x.codes[0]})
 	} else if s.link != nil {
 		s.acknowledge(x)
@@ -224,6 +255,7 @@ func (s *session) replayOf(m *retained.Found) string {
 
 func (s *session) acknowledge(x *exchange) {
 	out, v := s.work(), s.link.client.Version
+	s.promise = true
 	s.rt.Metrics.Inc(metrics.PacketsSent)
 	if x.remove {
 		s.rt.Metrics.Inc(metrics.PacketsUnsuback)

@@ -3,6 +3,7 @@ package sessions
 import (
 	"sync"
 
+	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
@@ -55,6 +56,7 @@ type turn struct {
 	s              *session
 	out            *delivery.Out
 	batch          *topics.Batch
+	received       []protocol.PacketID // of the messages in the batch
 	now            int64
 	pubrecs, comps uint64
 	missed         [4]uint64 // PUBACK, PUBREC, PUBREL, PUBCOMP
@@ -72,6 +74,10 @@ func (t *turn) take(it *InputItem) {
 			rc = protocol.PacketIdentifierNotFound
 		}
 		t.comps++
+		if s := t.s; s.keep != nil {
+			s.ops().DropAwaiting(s.keep.id, it.ID)
+			s.promise = true
+		}
 		t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBCOMP, t.out.Version, it.ID, rc)
 	default:
 		if !t.s.state.Acked(t.out, it.Type, it.ID, it.Reason, t.now) {
@@ -101,16 +107,43 @@ func (t *turn) receive(it *InputItem) {
 			t.batch = s.rt.Router.NewBatch()
 		}
 		code = s.rt.Publish(t.batch, it.Message)
+		t.received = append(t.received, it.ID)
 	}
 	t.pubrecs++
+	s.promise = true
 	t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBREC, t.out.Version, it.ID, code)
 }
 
+// publish tells the receivers. What they keep, and that we have received it, is
+// entered in the store together or not at all: else a crash would lose the
+// message, or have it twice. [MQTT-4.3.3-10]
 func (t *turn) publish() {
-	if t.batch != nil {
-		t.batch.Flush(false)
-		t.batch.Release()
-		t.batch = nil
+	if t.batch == nil {
+		return
+	}
+	t.batch.Flush(false)
+	r := t.batch.Promise()
+	t.batch.Release()
+	t.batch = nil
+	s := t.s
+	if s.keep != nil {
+		if r != nil {
+			r.Ops(t.await)
+		} else {
+			t.await(s.ops())
+		}
+	}
+	t.received = t.received[:0]
+	if r != nil {
+		s.join(r)
+		r.Part()
+	}
+}
+
+// await enters the identifiers that wait for PUBREL.
+func (t *turn) await(o *store.Ops) {
+	for _, id := range t.received {
+		o.PutAwaiting(t.s.keep.id, id, t.now)
 	}
 }
 

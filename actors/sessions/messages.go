@@ -78,6 +78,13 @@ type Attached struct {
 // before it had read the Attach.
 type Stillborn struct{ Generation uint64 }
 
+// Refused tells a connection that a session cannot be made for it. Code is for
+// its CONNACK.
+type Refused struct {
+	Generation uint64
+	Code       protocol.ReasonCode
+}
+
 // TakenOver tells a connection that another one owns its session now, or that
 // the session was discarded. It has no session to detach from any more.
 type TakenOver struct{ Generation uint64 }
@@ -223,6 +230,7 @@ func (*Change) MailboxClass() kernel.Class      { return kernel.Subscribe }
 // These may come too late in the ordinary course of things: sessions and
 // connections end independently of each other.
 func (*Attached) IgnoreDeadLetterLogging()  {}
+func (*Refused) IgnoreDeadLetterLogging()   {}
 func (*TakenOver) IgnoreDeadLetterLogging() {}
 func (*Down) IgnoreDeadLetterLogging()      {}
 func (*Detach) IgnoreDeadLetterLogging()    {}

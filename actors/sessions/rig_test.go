@@ -15,7 +15,6 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
-	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -47,7 +46,7 @@ func inRig(t *testing.T, limits delivery.Limits, f func(r *rig)) {
 			System: system, Router: topics.New(system, topics.Options{Shards: 2}),
 			Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
 			Registry: registry.New(system, "node"), Metrics: new(metrics.Registry),
-			Store: store.Memory{}, Log: log, Limits: &limits,
+			Log: log, Limits: &limits,
 		}
 		root, err := kernel.StartRoot(system, "node", []kernel.ChildSpec{
 			r.rt.Retained.Spec(), r.rt.Router.Spec(), r.rt.Registry.Spec(), r.shards.Spec(),

@@ -15,9 +15,11 @@
 package sessions
 
 import (
+	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,17 +47,25 @@ type Runtime struct {
 	Retained *retained.Stores
 	Registry *registry.Registry
 	Metrics  *metrics.Registry
-	Store    store.Store
+	Disk     *store.Disk // nil: nothing is kept
 	Log      *slog.Logger
 	Limits   *delivery.Limits
 	// MaxSubscriptions of one session; 0 is no bound.
 	MaxSubscriptions int
+	// Durable tells whether the session that an Attach makes is kept on disk
+	// (durability class disk). nil: none is.
+	Durable func(*Attach) bool
+	// Closing is set when the node begins to stop: what ends from then on has
+	// not ended, but rests in the store.
+	Closing atomic.Bool
 	// Alarm takes alarms; it does not block.
 	Alarm func(alarm.Alarm)
 
 	once  sync.Once
 	props *actor.Props
 	pool  *kernel.Pool
+
+	orphans orphans
 }
 
 // poolSize is the number of goroutines on which sessions run, for each core. A
@@ -81,6 +91,10 @@ func (rt *Runtime) Props() *actor.Props {
 	return rt.props
 }
 
+// errSessionGone fails a receipt: a session that keeps messages crashed before it
+// had entered these.
+var errSessionGone = errors.New("the session that was to keep the message crashed")
+
 // lost counts the deliveries that a session did not live to see, lets a reader
 // go on that waits for what it had handed over, and tells a connection that need
 // not wait.
@@ -92,7 +106,11 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 			reason = delivery.SessionCrash
 		}
 		rt.Metrics.Drop(reason.String(), uint64(len(m.Items)))
-		m.Done()
+		if m.Subscriber().Crashed() || rt.Closing.Load() {
+			m.Fail(errSessionGone)
+		} else {
+			m.Done()
+		}
 	case *Attach:
 		rt.System.Root.Send(m.Conn, &Stillborn{Generation: m.Generation})
 	case *Input:
@@ -109,7 +127,7 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 // may be called from any goroutine; the batch belongs to the caller.
 func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.ReasonCode {
 	if m.Retain {
-		rt.Retained.Store(m) // [MQTT-3.3.1-5]
+		rt.retain(b, m) // [MQTT-3.3.1-5]
 	}
 	if b.Publish(m) > 0 {
 		return protocol.Success
@@ -119,6 +137,18 @@ func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.Reason
 		rt.Metrics.Drop("no_subscriber", 1)
 	}
 	return protocol.NoMatchingSubscribers
+}
+
+// retain hands a message to the retained store; a publisher of QoS 1 or 2 waits
+// until it is safe.
+func (rt *Runtime) retain(b *topics.Batch, m *protocol.Message) {
+	var r *store.Receipt
+	if m.QoS > protocol.AtMostOnce && rt.Retained.Keeps(m) {
+		if r = b.Receipt(); r != nil {
+			r.Expect()
+		}
+	}
+	rt.Retained.Store(m, r)
 }
 
 // PublishOne publishes a single message without ever waiting for a receiver.

@@ -8,6 +8,7 @@ import (
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
+	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
@@ -20,6 +21,7 @@ import (
 type link struct {
 	pid        *actor.PID
 	outbox     Outbox
+	line       *Line // nil until something had to be held back
 	client     *Client
 	will       *Will
 	aliases    *delivery.Aliases
@@ -30,29 +32,34 @@ type link struct {
 // session is the actor. It is in one of three behaviours: fresh until its first
 // Attach, then online while it has a link and offline while it has none.
 type session struct {
-	rt      *Runtime
-	self    *actor.PID
-	shard   *actor.PID
-	id      protocol.ClientID
-	sub     *topics.Subscriber
-	link    *link
-	out     *delivery.Out // while at work
-	replyTo *actor.PID    // who waits for Ended
-	talks   *talks        // nil while there are none
-	will    *Will         // waits for its delay, or for the client to come back
-	subs    subscriptions
-	state   delivery.State
-	created int64
-	expires int64 // Unix milliseconds; 0 while online, and for never
-	wake    int64 // earliest wake-up that was asked for; 0 for none
-	expiry  int64 // seconds
-	sent    uint64
-	tokens  uint64
-	lastGen uint64
-	clean   bool
-	ending  bool // it ends because it shall, not by a crash
-	first   bool // the link is the one it was made for
-	busy    bool // a message is being handled; when it stops: the one that crashed it
+	rt        *Runtime
+	self      *actor.PID
+	shard     *actor.PID
+	id        protocol.ClientID
+	sub       *topics.Subscriber
+	link      *link
+	out       *delivery.Out    // while at work
+	keep      *keeping         // nil in durability class memory
+	open      []*store.Receipt // that it has a part in and that may not be safe yet
+	then      func()           // follows the packets of this turn
+	replyTo   *actor.PID       // who waits for Ended
+	talks     *talks           // nil while there are none
+	restoring *Restore         // until it has become a session
+	will      *Will            // waits for its delay, or for the client to come back
+	subs      subscriptions
+	state     delivery.State
+	created   int64
+	expires   int64 // Unix milliseconds; 0 while online, and for never
+	wake      int64 // earliest wake-up that was asked for; 0 for none
+	expiry    int64 // seconds
+	sent      uint64
+	tokens    uint64
+	lastGen   uint64
+	clean     bool
+	ending    bool // it ends because it shall, not by a crash
+	first     bool // the link is the one it was made for
+	promise   bool // the packets of this turn promise something
+	busy      bool // a message is being handled; when it stops: the one that crashed it
 }
 
 // Receive implements actor.Actor.
@@ -68,6 +75,14 @@ func (s *session) Receive(c actor.Context) {
 		s.busy = true
 		s.attach(c, m)
 		s.busy = false
+	case *Restore:
+		s.restore(c, m)
+	case *registry.Granted:
+		s.granted(c, m)
+	case *registry.Superseded: // by a client that must wait until we are restored
+		if r := s.restoring; r != nil {
+			c.Send(s.rt.Registry.Slot(m.ClientID), &registry.Claim{ClientID: m.ClientID, By: s.self})
+		}
 	default:
 		s.busy = true
 		s.attached(c)
@@ -104,6 +119,9 @@ func (s *session) attached(c actor.Context) {
 		s.confirm(m.Token)
 	case *retained.Found:
 		s.found(m)
+	case *readable:
+		s.keep.loading = false
+		s.work()
 	case *Detach:
 		s.detach(c, m)
 	case *Discard:
@@ -131,7 +149,7 @@ func (s *session) work() *delivery.Out {
 			s.out.Version = s.link.client.Version
 			s.out.MaxPacket = s.link.maxPacket
 			s.out.Aliases = s.link.aliases
-			s.out.Room = s.link.outbox.Room()
+			s.out.Room = s.link.room()
 		}
 	}
 	return s.out
@@ -143,20 +161,17 @@ func (s *session) work() *delivery.Out {
 func (s *session) flush() {
 	out := s.out
 	for {
+		s.load()
 		s.count(out)
 		sent := len(out.Packets) > 0 && s.link != nil
-		if sent {
-			s.rt.Store.Commit(s.release)
-		}
+		s.settle(out)
 		out.Reset()
-		if !sent || out.Room <= 0 || !s.state.Waiting() {
+		if !sent || out.Room <= 0 || !s.state.Waiting() || s.keep != nil && s.keep.loading {
 			return
 		}
 		s.state.Fill(out, unixMilli())
 	}
 }
-
-func (s *session) release() { s.out.Room = s.link.outbox.Send(s.out.Packets) }
 
 // flushLarge keeps a long turn from piling up packets.
 func (s *session) flushLarge() {
@@ -213,12 +228,14 @@ func (s *session) deliver(d *topics.Deliver) {
 		it := &d.Items[i]
 		g := delivery.Grant{
 			QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
+			Sole: it.Sole || d.Receipt() == nil,
 		}
 		if len(it.MoreIDs) > 0 {
 			more := slices.Clone(it.MoreIDs) // they are the batch's
 			g.MoreIDs = &more
 		}
 		s.state.Deliver(out, it.Message, g, now)
+		s.enter(d.Receipt())
 		if len(out.Packets) >= flushAt {
 			s.flush()
 		}
@@ -249,6 +266,7 @@ func (s *session) onWake(c actor.Context) {
 	if s.will != nil && now >= s.will.due {
 		s.publishWill(s.will)
 		s.will = nil
+		s.putSession()
 	}
 	s.state.Retry(s.work(), now)
 	s.arm(now)
@@ -304,6 +322,10 @@ func (s *session) stop(actor.Context) {
 	if s.sub == nil {
 		return
 	}
+	if s.keep != nil && !s.ending {
+		s.rest()
+		return
+	}
 	reason := delivery.SessionEnded
 	if !s.ending {
 		reason = delivery.SessionCrash
@@ -322,6 +344,23 @@ func (s *session) stop(actor.Context) {
 	s.finish()
 	s.leave()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+}
+
+// rest stops a session that stays in the store: the node stops, or it crashed.
+// Its will, if its client is still there, is the restored session's to publish.
+func (s *session) rest() {
+	if l := s.link; l != nil {
+		s.unlink()
+		s.rt.System.Root.Send(l.pid, &Down{Generation: l.generation})
+	}
+	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+	if s.rt.Closing.Load() {
+		s.out = nil
+		s.rt.Router.Unregister(s.sub)
+		return
+	}
+	s.sub.SetCrashed()
+	s.rt.Router.SetFull(s.sub, true)
 }
 
 // leave takes the subscriptions out of the topic shards. After a panic the
@@ -344,8 +383,22 @@ func (s *session) stopped(c actor.Context) {
 	if s.id == "" {
 		return
 	}
-	c.Send(s.rt.Registry.Slot(s.id), &registry.Release{ClientID: s.id, Session: s.self})
+	if s.keep == nil {
+		s.release()
+		return
+	}
+	if s.ending {
+		s.rt.Disk.End(s.keep.id, func(error) { s.release() })
+	} else if !s.rt.Closing.Load() {
+		s.rescue()
+	}
+}
+
+// release gives up the client identifier.
+func (s *session) release() {
+	root := s.rt.System.Root
+	root.Send(s.rt.Registry.Slot(s.id), &registry.Release{ClientID: s.id, Session: s.self})
 	if s.replyTo != nil {
-		c.Send(s.replyTo, &Ended{ClientID: s.id})
+		root.Send(s.replyTo, &Ended{ClientID: s.id})
 	}
 }

@@ -3,6 +3,7 @@ package topics
 import (
 	"time"
 
+	"emqttd/actors/store"
 	"emqttd/protocol"
 	"emqttd/protocol/index"
 )
@@ -19,6 +20,9 @@ type Batch struct {
 	to     []receiver
 	places placeTable
 	probe  index.Probe
+	// receipt is the promise of what is in the batch to subscribers that keep
+	// messages; nil while there are none.
+	receipt *store.Receipt
 }
 
 // receiver is a subscriber and what the batch has for it.
@@ -51,6 +55,10 @@ func (b *Batch) Publish(m *protocol.Message) (deliveries int) {
 		deliveries += b.wild(r.tables[first], m)
 	}
 	guard.Leave()
+	if deliveries == 1 {
+		d := b.to[b.last].out
+		d.Items[len(d.Items)-1].Sole = true
+	}
 	return deliveries
 }
 
@@ -111,6 +119,11 @@ func (b *Batch) add(to *receiver, at row, m *protocol.Message, shared bool) {
 	})
 	d.bytes += int64(m.Size())
 	to.out = d
+	if d.receipt == nil && m.QoS > protocol.AtMostOnce && at.qos() > protocol.AtMostOnce && to.sub.is(kept) && b.router.awaits(m) {
+		if d.receipt = b.Receipt(); d.receipt != nil {
+			d.receipt.Expect()
+		}
+	}
 }
 
 // merge adds a further matching subscription to the delivery of this message:
@@ -219,6 +232,9 @@ func (r *Router) shed(d *Deliver) {
 func (b *Batch) Release() {
 	if len(b.to) > 0 {
 		b.Flush(false)
+	}
+	if r := b.Promise(); r != nil {
+		r.Part() // nobody waits for it
 	}
 	b.probe.Reset(b.router.space, "") // keep no topic alive
 	b.router.batches.Put(b)

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"emqttd/actors/kernel"
+	"emqttd/actors/store"
 	"emqttd/protocol"
 )
 
@@ -23,6 +24,8 @@ type Delivery struct {
 	RetainAsPublished bool
 	// Shared says that a shared subscription picked this subscriber.
 	Shared bool
+	// Sole says that nobody else at this node gets the message.
+	Sole bool
 }
 
 // Deliver carries all messages of one read of a publisher's socket to one
@@ -31,11 +34,14 @@ type Delivery struct {
 type Deliver struct {
 	Items []Delivery
 
-	to    *Subscriber
-	bytes int64
-	low   int64    // pending bytes at which publishers go on
-	ids   []uint32 // what MoreIDs point into
-	few   [fewItems]Delivery
+	to *Subscriber
+	// receipt is the publisher's, of which this is a part; nil if it does not
+	// wait for the subscriber.
+	receipt *store.Receipt
+	bytes   int64
+	low     int64    // pending bytes at which publishers go on
+	ids     []uint32 // what MoreIDs point into
+	few     [fewItems]Delivery
 }
 
 const (
@@ -70,6 +76,7 @@ func (d *Deliver) roomy() *Deliver {
 	m.Items = append(m.Items[:0], d.Items...)
 	m.to, m.low, m.bytes = d.to, d.low, d.bytes
 	m.ids, d.ids = d.ids, nil
+	m.receipt, d.receipt = d.receipt, nil
 	d.recycle()
 	return m
 }
@@ -85,6 +92,20 @@ func (d *Deliver) addID(it *Delivery, id uint32) {
 // Subscriber is who the items are for.
 func (d *Deliver) Subscriber() *Subscriber { return d.to }
 
+// Receipt is what the publisher waits for: the subscriber enters the items there
+// that it keeps, before Done. nil if there is nothing to wait for.
+func (d *Deliver) Receipt() *store.Receipt { return d.receipt }
+
+// Fail says that nobody has taken the items, nor will: the publisher is not to
+// acknowledge them. It stands for Done.
+func (d *Deliver) Fail(err error) {
+	if r := d.receipt; r != nil {
+		d.receipt = nil
+		r.Fail(err)
+	}
+	d.Done()
+}
+
 // Done says that all items have been taken: it lowers the subscriber's pending
 // bytes, lets waiting publishers go on, and takes d and its items back. The
 // messages themselves stay. Call it once.
@@ -95,6 +116,10 @@ func (d *Deliver) Done() {
 }
 
 func (d *Deliver) recycle() {
+	if r := d.receipt; r != nil {
+		d.receipt = nil
+		r.Part()
+	}
 	clear(d.Items)
 	d.to, d.bytes = nil, 0
 	d.ids = d.ids[:0]

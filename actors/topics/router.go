@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/store"
 	"emqttd/protocol"
 	"emqttd/protocol/index"
 	"emqttd/protocol/topic"
@@ -31,6 +32,14 @@ type Options struct {
 	// too much is pending. The items are valid during the call, which may come
 	// from several goroutines at once. May be nil.
 	OnDrop func(to *Subscriber, items []Delivery)
+	// Begin makes the receipt of what is published to subscribers that keep it
+	// (Subscriber.SetKept). nil: nobody does.
+	Begin func() *store.Receipt
+	// Awaits tells whether a publisher waits until a message is kept. nil: for
+	// all of QoS 1 and 2.
+	Awaits func(*protocol.Message) bool
+	// Refusing tells whether the store takes nothing at present. May be nil.
+	Refusing func() bool
 }
 
 // Router is the door to the topic shards. Subscriptions are changed by messages
@@ -53,6 +62,7 @@ type Router struct {
 	registered    atomic.Int64
 	subscriptions atomic.Int64
 	wildcards     atomic.Int64
+	full          atomic.Int64 // subscribers that can take no more
 	stripe        atomic.Uint32
 }
 
@@ -127,6 +137,7 @@ func (r *Router) Unregister(s *Subscriber) {
 	if s.flags.Or(closed)&closed != 0 {
 		return
 	}
+	r.SetFull(s, false)
 	s.open()
 	r.mu.Lock()
 	known := s.index.Load() != 0

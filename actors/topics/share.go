@@ -74,7 +74,7 @@ func (g *group) pick(r *Router, b *Batch, m *protocol.Message) (row, *Subscriber
 		if s == nil {
 			continue
 		}
-		if s.is(online) {
+		if s.is(online) && !s.is(full) {
 			g.stuck.Store(at.subscriber())
 			return at, s
 		}
@@ -89,7 +89,7 @@ func (g *group) pick(r *Router, b *Batch, m *protocol.Message) (row, *Subscriber
 func (g *group) pickStuck(r *Router, members []atomic.Uint64) (row, *Subscriber) {
 	id := g.stuck.Load()
 	s := r.subscriber(id)
-	if s == nil || !s.is(online) {
+	if s == nil || !s.is(online) || s.is(full) {
 		return 0, nil
 	}
 	for i := range members {

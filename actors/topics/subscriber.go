@@ -33,6 +33,8 @@ const (
 	closed              // unregistered
 	waiting             // somebody may wait at the gate
 	crashed             // its session crashed
+	kept                // what it is given is kept in the store
+	full                // and there is no room for more
 )
 
 func (s *Subscriber) is(flag uint32) bool { return s.flags.Load()&flag != 0 }
@@ -98,6 +100,12 @@ func (s *Subscriber) open() {
 // wait blocks while more than bound bytes are pending, until the subscriber is
 // closed or time is over. It tells whether there is room, or nobody to care.
 func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
+	return s.await(limit, func() bool { return s.pending.Load() <= bound || s.is(closed) })
+}
+
+// await blocks until a condition holds, which open makes look again, or time is
+// over. It tells whether it holds.
+func (s *Subscriber) await(limit <-chan time.Time, holds func() bool) bool {
 	for {
 		s.mu.Lock()
 		if s.gate == nil {
@@ -108,7 +116,7 @@ func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
 		// round, so that one of the two sees the other.
 		s.flags.Or(waiting)
 		s.mu.Unlock()
-		if s.pending.Load() <= bound || s.is(closed) {
+		if holds() {
 			return true
 		}
 		select {

@@ -136,6 +136,11 @@ func (it *Item) item() item {
 	}
 }
 
+// Busy tells whether something waits or is in flight.
+func (s *State) Busy() bool {
+	return s.traffic != nil && (s.queue.n > 0 || s.window.live > 0)
+}
+
 // Kept tells whether the state is kept in a store.
 func (s *State) Kept() bool { return s.journal != nil }
 

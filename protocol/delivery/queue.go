@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"slices"
+
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -250,4 +252,15 @@ func (l *Limits) priority(n topic.Name) int {
 		return 0
 	}
 	return l.Priorities[string(n)]
+}
+
+// Levels are the priorities that there are, in no order.
+func (l *Limits) Levels() []int {
+	levels := []int{0}
+	for _, p := range l.Priorities {
+		if !slices.Contains(levels, p) {
+			levels = append(levels, p)
+		}
+	}
+	return levels
 }

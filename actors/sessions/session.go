@@ -93,7 +93,9 @@ func (s *session) Receive(c actor.Context) {
 // attached handles what comes after the first Attach.
 func (s *session) attached(c actor.Context) {
 	if s.sub == nil {
-		s.rt.Log.Error("session got a message before it was attached", "message", c.Message())
+		if _, idle := c.Message().(*kernel.Empty); !idle {
+			s.rt.Log.Error("session got a message before it was attached", "message", c.Message())
+		}
 		return
 	}
 	switch m := c.Message().(type) {

@@ -45,8 +45,12 @@ func (c command) key() (template.Template, bool) {
 	return template.Template{}, false
 }
 
+// absent is a value that is not there, as the password of a user that nobody knows.
+// A stored one that looks so is taken for it, and fits no password anyway.
+const absent = "\x00"
+
 // flatten makes a list of an answer. Fields and values of a hash come by turns, which
-// is how Redis before version 6 sends them; nothing is the empty text.
+// is how Redis before version 6 sends them.
 func flatten(answer any) ([]string, error) {
 	switch a := answer.(type) {
 	case []any:
@@ -80,7 +84,7 @@ func flatten(answer any) ([]string, error) {
 func scalar(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
-		return "", nil
+		return absent, nil
 	case string:
 		return v, nil
 	case int64:

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -63,8 +64,8 @@ type Module struct {
 	client           redis.UniversalClient
 	auth, super, acl command
 	o                Options
-	watched          atomic.Bool  // Watch has been called before
-	logged           atomic.Int64 // when a bad field was logged last, in Unix seconds
+	watched          atomic.Bool // Watch has been called before
+	teller           stored.Teller
 }
 
 const name = "redis"
@@ -86,7 +87,7 @@ func New(o Options) (*Module, error) {
 	if o.Keepalive == 0 {
 		o.Keepalive = 15 * time.Second
 	}
-	m := &Module{o: o, auth: parse(o.Auth), super: parse(o.Super), acl: parse(o.ACL)}
+	m := &Module{o: o, auth: parse(o.Auth), super: parse(o.Super), acl: parse(o.ACL), teller: stored.Teller{Log: o.Log}}
 	m.client = redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs: o.Addrs, MasterName: o.Master, IsClusterMode: o.Cluster,
 		DB: o.Database, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
@@ -118,7 +119,7 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 		return access.Result{Verdict: access.Deny, Why: "redis: no user name or password"}, nil
 	}
 	values, err := m.do(ctx, "auth_cmd", args)
-	if err != nil || len(values) == 0 || values[0] == "" {
+	if err != nil || len(values) == 0 || values[0] == absent {
 		return access.Result{}, err
 	}
 	values = append(values, "") // no salt
@@ -159,49 +160,34 @@ func (m *Module) Rules(ctx context.Context, c *access.Credentials) ([]acl.Rule, 
 	if err != nil {
 		return nil, err
 	}
-	if len(values) == 0 {
-		return stored.NoMatch(nil, m.o.NoMatch, name), nil
-	}
-	all, skipped, err := rules(values)
+	g, err := grants(values)
 	if err != nil {
 		return nil, err
 	}
-	m.tell(skipped)
-	if m.o.NoMatch == access.Ignore {
-		return stored.NoMatch(all, access.Deny, name), nil
-	}
-	return stored.NoMatch(all, m.o.NoMatch, name), nil
+	m.teller.Tell(name, g.Skipped)
+	return g.End(m.o.NoMatch, name), nil
 }
 
-// rules makes access rules of fields and values by turns.
-func rules(values []string) (all []acl.Rule, skipped, err error) {
+// grants makes access rules of fields and values by turns.
+func grants(values []string) (g stored.Grants, err error) {
 	if len(values)%2 != 0 {
-		return nil, nil, errors.New("redis: acl_cmd: the answer is not of fields and values: use HGETALL")
+		return g, errors.New("redis: acl_cmd: the answer is not of fields and values: use HGETALL")
 	}
 	for pair := range slices.Chunk(values, 2) {
-		var a acl.Action
+		origin := "redis: acl_cmd: field " + strconv.Quote(pair[0])
 		switch pair[1] {
 		case "1":
-			a = acl.Subscribe
+			g.Add(acl.Subscribe, pair[0], origin)
 		case "2":
-			a = acl.Publish
+			g.Add(acl.Publish, pair[0], origin)
 		case "3":
-			a = acl.PubSub
+			g.Add(acl.PubSub, pair[0], origin)
 		default:
-			skipped = fmt.Errorf("redis: acl_cmd: field %q is %q, not 1, 2 or 3", pair[0], pair[1])
-			continue
+			g.Skip(fmt.Errorf("%s is %q, not 1, 2 or 3", origin, pair[1]))
 		}
-		p, err := acl.NewPattern(pair[0])
-		if err != nil {
-			skipped = fmt.Errorf("redis: acl_cmd: field %q: %w", pair[0], err)
-			continue
-		}
-		all = append(all, acl.Rule{
-			Allow: true, Action: a, Topics: []acl.Pattern{p.WithoutDollar()}, Origin: "redis: acl_cmd: field " + pair[0],
-		})
 	}
-	slices.SortFunc(all, func(a, b acl.Rule) int { return strings.Compare(a.Origin, b.Origin) })
-	return all, skipped, nil
+	slices.SortFunc(g.Rules, func(a, b acl.Rule) int { return strings.Compare(a.Origin, b.Origin) })
+	return g, nil
 }
 
 // do returns the values of an answer; none is nil.
@@ -218,14 +204,4 @@ func (m *Module) do(ctx context.Context, key string, args []any) ([]string, erro
 		return nil, fmt.Errorf("redis: %s: %w", key, err)
 	}
 	return values, nil
-}
-
-// tell logs a field that was left out, but not one for every client in a minute.
-func (m *Module) tell(skipped error) {
-	now := time.Now().Unix()
-	last := m.logged.Load()
-	if skipped == nil || m.o.Log == nil || now-last < 60 || !m.logged.CompareAndSwap(last, now) {
-		return
-	}
-	m.o.Log.Warn("an access rule that allows is left out", "module", name, "reason", skipped)
 }

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
-	"time"
 
 	"emqttd/actors/access"
 	"emqttd/actors/access/acl"
@@ -52,8 +50,7 @@ type Module struct {
 	auth, super, acl *Query // nil: not asked
 	hash             stored.Hash
 	noMatch          access.Verdict
-	log              *slog.Logger
-	logged           atomic.Int64 // when a bad row was logged last, in Unix seconds
+	teller           stored.Teller
 }
 
 // maxRules bounds what one client's rules may cost; more is an error.
@@ -61,7 +58,7 @@ const maxRules = 10_000
 
 // New prepares the queries. It does not connect.
 func New(name string, o Options, d Dialect, db DB) (*Module, error) {
-	m := &Module{db: db, name: name, hash: o.Hash, noMatch: o.NoMatch, log: o.Log}
+	m := &Module{db: db, name: name, hash: o.Hash, noMatch: o.NoMatch, teller: stored.Teller{Log: o.Log}}
 	for _, q := range []struct {
 		key, text string
 		to        **Query
@@ -152,7 +149,7 @@ func (m *Module) Rules(ctx context.Context, c *access.Credentials) ([]acl.Rule, 
 	if err != nil {
 		return nil, err
 	}
-	m.tell(skipped)
+	m.teller.Tell(m.name, skipped)
 	return stored.NoMatch(all, m.noMatch, m.name), nil
 }
 
@@ -162,16 +159,6 @@ func (m *Module) rows(ctx context.Context, key string, q *Query, v *template.Val
 		return nil, nil, fmt.Errorf("%s: %s: %w", m.name, key, err)
 	}
 	return names, rows, nil
-}
-
-// tell logs a row that was left out, but not one for every client in a minute.
-func (m *Module) tell(skipped error) {
-	now := time.Now().Unix()
-	last := m.logged.Load()
-	if skipped == nil || m.log == nil || now-last < 60 || !m.logged.CompareAndSwap(last, now) {
-		return
-	}
-	m.log.Warn("an access rule that allows is left out", "module", m.name, "reason", skipped)
 }
 
 // column is the value of the column of that name, or else of the one at place.

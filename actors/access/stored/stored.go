@@ -1,5 +1,5 @@
 // Package stored is what the back ends of access have in common about what they
-// keep for a client: passwords, and the rule at the end of a list.
+// keep for a client: passwords and access rules.
 package stored
 
 import (
@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"emqttd/actors/access"
-	"emqttd/actors/access/acl"
 	"emqttd/actors/access/hash"
 )
 
@@ -33,18 +32,4 @@ func (h Hash) Authenticate(ctx context.Context, password []byte, stored, salt, o
 		return access.Result{Verdict: access.Allow, Why: origin}, nil
 	}
 	return access.Result{Verdict: access.Deny, Why: origin + ": wrong password"}, nil
-}
-
-// DenyAll is the one rule that nothing is allowed.
-func DenyAll(origin string) []acl.Rule {
-	return []acl.Rule{{Action: acl.PubSub, Origin: origin}}
-}
-
-// NoMatch appends the rule which decides when none of all does: verdict is what
-// acl_nomatch says, and Ignore appends none.
-func NoMatch(all []acl.Rule, verdict access.Verdict, name string) []acl.Rule {
-	if verdict == access.Ignore {
-		return all
-	}
-	return append(all, acl.Rule{Allow: verdict == access.Allow, Action: acl.PubSub, Origin: name + ": acl_nomatch"})
 }

@@ -1,7 +1,7 @@
 package acl
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 
 	"emqttd/protocol/topic"
@@ -21,11 +21,11 @@ type Pattern struct {
 type kind uint8
 
 const (
-	word   kind = iota
-	single      // +
-	multi       // #
-	varID       // %c
-	varUser     // %u
+	word    kind = iota
+	single       // +
+	multi        // #
+	varID        // %c
+	varUser      // %u
 )
 
 type level struct {
@@ -101,4 +101,21 @@ func split(dst []level, filter string) []level {
 	}
 }
 
-func quote(s string) string { return strconv.Quote(s) }
+// quote writes a string as Parse reads it.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\x{%x}`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -54,8 +54,13 @@ func (d *Disk) bury() {
 func (d *Disk) clear(sid SessionID, counted bool) error {
 	o := opsPool.Get().(*Ops)
 	defer releaseOps(o)
+	if counted {
+		if err := d.giveBack(o, sid); err != nil {
+			return err
+		}
+	}
 	for _, kind := range []byte{kindSubscription, kindAwaiting, kindItem} {
-		if err := d.clearKind(o, kind, sid, counted); err != nil {
+		if err := d.clearKind(o, kind, sid); err != nil {
 			return err
 		}
 	}
@@ -64,39 +69,71 @@ func (d *Disk) clear(sid SessionID, counted bool) error {
 	return nil
 }
 
+// giveBack releases the shared messages of a session's items that are alive;
+// those of dead ones the session has released itself.
+func (d *Disk) giveBack(o *Ops, sid SessionID) error {
+	var w Window
+	value, closer, err := d.db.Get(appendSessionKey(nil, kindWindow, sid))
+	if err == nil {
+		w, err = decodeWindow(value)
+		if err = errors.Join(err, closer.Close()); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, pebble.ErrNotFound) {
+		return err
+	}
+	flights := w.places()
+	return d.eachOf(kindItem, sid, func(iter *pebble.Iterator) error {
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		priority, seq, _ := splitItemKey(iter.Key())
+		if _, flying := flights[place{priority, seq}]; !flying && seq < w.head(priority) {
+			return nil
+		}
+		if r, err := decodeItem(value, nil); err == nil && r.Shared && d.refs.release(r.mid) {
+			o.dropMessage(r.mid)
+		}
+		return nil
+	})
+}
+
 // clearKind deletes the records of one kind: one by one, or all of them in one
 // range if they are many.
-func (d *Disk) clearKind(o *Ops, kind byte, sid SessionID, counted bool) error {
+func (d *Disk) clearKind(o *Ops, kind byte, sid SessionID) error {
+	var keys [][]byte
+	err := d.eachOf(kind, sid, func(iter *pebble.Iterator) error {
+		if len(keys) > pointDeletes {
+			return errEnough
+		}
+		keys = append(keys, append([]byte(nil), iter.Key()...))
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		o.dropAll(kind, sid)
+		return nil
+	}
+	for _, key := range keys {
+		o.delete(key)
+	}
+	return err
+}
+
+// errEnough ends a walk that has seen what it wanted.
+var errEnough = errors.New("enough")
+
+// eachOf calls f on each record of one kind that a session has.
+func (d *Disk) eachOf(kind byte, sid SessionID, f func(*pebble.Iterator) error) error {
 	lower := appendSessionKey(nil, kind, sid)
 	iter, err := d.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(lower)})
 	if err != nil {
 		return err
 	}
-	var keys [][]byte
-	n := 0
-	for ok := iter.First(); ok; ok = iter.Next() {
-		if n++; n <= pointDeletes {
-			keys = append(keys, append([]byte(nil), iter.Key()...))
-		}
-		if kind != kindItem || !counted {
-			continue
-		}
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			continue
-		}
-		if r, err := decodeItem(value, nil); err == nil && r.Shared && d.refs.release(r.mid) {
-			o.dropMessage(r.mid)
-		}
+	for ok := iter.First(); ok && err == nil; ok = iter.Next() {
+		err = f(iter)
 	}
-	if n > pointDeletes {
-		o.dropAll(kind, sid)
-	} else {
-		for _, key := range keys {
-			o.delete(key)
-		}
-	}
-	return errors.Join(iter.Error(), iter.Close())
+	return errors.Join(err, iter.Error(), iter.Close())
 }
 
 // present tells whether the folder is still there.

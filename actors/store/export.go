@@ -206,7 +206,7 @@ func (l *exported) fillTable(key, value []byte) (bool, error) {
 // flight is the packet identifier of an item that is in flight, else 0.
 func (w *Window) flight(priority int16, seq uint64) protocol.PacketID {
 	for _, f := range w.Flights {
-		if f.Priority == priority && f.Seq == seq {
+		if f.Priority == priority && f.Seq == seq && f.Phase != PhaseSpent {
 			return f.ID
 		}
 	}

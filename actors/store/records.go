@@ -54,7 +54,7 @@ type Item struct {
 }
 
 // Window says which items of a session are alive: those whose Seq is not below
-// the head of their level, and those that a flight names. All others are dead,
+// the head of their level, and those that a flight names which is not spent. All others are dead,
 // whether they have been deleted already or not.
 type Window struct {
 	LastID  protocol.PacketID // handed out last
@@ -69,11 +69,15 @@ type Head struct {
 	Seq      uint64
 }
 
-// Flight is a message that has been sent and not been acknowledged in full.
-// Phase means nothing to the store.
+// Flight is a message that has been sent and not been acknowledged in full. Of
+// its phases the store knows one, PhaseSpent.
 type Flight struct {
 	ID       protocol.PacketID
 	Priority int16
 	Seq      uint64
 	Phase    uint8
 }
+
+// PhaseSpent is the phase of a flight of QoS 2 for which PUBREC has come: only
+// its identifier is still needed, so that its item is dead.
+const PhaseSpent uint8 = 3

@@ -34,8 +34,8 @@ type Recovered struct {
 	Window        Window
 	Awaiting      map[protocol.PacketID]int64 // nil for none
 	Levels        []Level                     // by descending priority
-	// Inflight are the items that flights name, in the order of Window.Flights.
-	// A flight whose item is gone stays in Window.Flights.
+	// Inflight are the items that flights name which are not spent, in the order
+	// of Window.Flights. A flight whose item is gone stays in Window.Flights.
 	Inflight []Item
 }
 
@@ -182,10 +182,7 @@ func (r *recovery) queue(v *Recovered) {
 	if !r.items.on(sid) {
 		return
 	}
-	flights := make(map[place]int, len(v.Window.Flights))
-	for i, f := range v.Window.Flights {
-		flights[place{f.Priority, f.Seq}] = i
-	}
+	flights := v.Window.places()
 	inflight := make([]Item, len(v.Window.Flights))
 	dead := deadRange{ops: &r.ops, sid: sid}
 	for c := r.items; c.on(sid); c.next() {
@@ -258,6 +255,18 @@ func (v *Recovered) level(priority int16) *Level {
 	return &v.Levels[len(v.Levels)-1]
 }
 
+// places are the flights that are not spent by their items.
+func (w *Window) places() map[place]int {
+	flights := make(map[place]int, len(w.Flights))
+	for i, f := range w.Flights {
+		if f.Phase != PhaseSpent {
+			flights[place{f.Priority, f.Seq}] = i
+		}
+	}
+	return flights
+}
+
+// head is the first sequence number that waits at a priority.
 func (w *Window) head(priority int16) uint64 {
 	for _, h := range w.Heads {
 		if h.Priority == priority {

@@ -11,6 +11,7 @@ import (
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/metrics"
+	"emqttd/config"
 	"emqttd/protocol"
 	"emqttd/tests/testkit"
 )
@@ -62,8 +63,10 @@ func kill(t *testing.T, b *testkit.Broker, ids []string) {
 	}
 }
 
+func inMemory(c *config.Config) { c.DurabilityDisk = false }
+
 func TestKilledSessionEndsAndItsClientMayComeBack(t *testing.T) {
-	b := testkit.Start(t)
+	b := testkit.Start(t, inMemory)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
 	c.Subscribe(1, "ash/#")
@@ -82,8 +85,44 @@ func TestKilledSessionEndsAndItsClientMayComeBack(t *testing.T) {
 	back.ExpectPublish("ash/1", "x")
 }
 
-func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
+// A session that is kept on disk comes back from there, with all that waited.
+func TestKilledSessionOfClassDiskComesBackFromTheStore(t *testing.T) {
 	b := testkit.Start(t)
+	c := b.Dial(t)
+	c.Connect(testkit.Persistent("phoenix"))
+	c.Subscribe(1, "ash/#")
+	other := b.Dial(t)
+	other.Connect(testkit.Hello("other"))
+	other.Publish("ash/1", "before", 1, 1)
+	other.ExpectAck(4, 1)
+	c.ExpectPublish("ash/1", "before")
+	other.Disconnect()
+	testkit.Eventually(t, "the other session ends", func() bool { return len(children(t, b, "node/sessions")) == 1 })
+
+	before := children(t, b, "node/sessions")
+	kill(t, b, before)
+	c.ExpectClosed()
+	testkit.Eventually(t, "it is there again", func() bool {
+		now := children(t, b, "node/sessions")
+		return len(now) == 1 && now[0] != before[0] && b.Metrics().Level(metrics.Routes) == 1
+	})
+
+	third := b.Dial(t)
+	third.Connect(testkit.Hello("third"))
+	third.Publish("ash/2", "after", 1, 1)
+	third.ExpectAck(4, 1)
+	back := b.Dial(t)
+	if ack := back.Connect(testkit.Persistent("phoenix")); !ack.SessionPresent {
+		t.Error("the session is gone")
+	}
+	if p := back.ExpectPublish("ash/1", "before"); !p.Dup {
+		t.Error("what was in flight does not come again as such")
+	}
+	back.ExpectPublish("ash/2", "after")
+}
+
+func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
+	b := testkit.Start(t, inMemory)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
 	c.Subscribe(1, "ash/#")

@@ -127,8 +127,8 @@ func TestNodeThatCannotStartSaysWhyInOneLine(t *testing.T) {
 			says:  []string{"emq.conf:7", "mqtt.max_packet_size"},
 		},
 		"feature that is not there yet": {
-			lines: []string{"auth.mysql.server = 127.0.0.1:3306"},
-			says:  []string{"emq.conf:7", "auth.mysql.server"},
+			lines: []string{"cluster.discovery = etcd"},
+			says:  []string{"emq.conf:7", "cluster.discovery"},
 		},
 		"no configuration": {
 			spoil: func(t *testing.T, home *testkit.Home) {

@@ -90,12 +90,12 @@ func TestKilledSessionOfClassDiskComesBackFromTheStore(t *testing.T) {
 	b := testkit.Start(t)
 	c := b.Dial(t)
 	c.Connect(testkit.Persistent("phoenix"))
-	c.Subscribe(1, "ash/#")
+	c.Subscribe(2, "ash/#")
 	other := b.Dial(t)
 	other.Connect(testkit.Hello("other"))
-	other.Publish("ash/1", "before", 1, 1)
-	other.ExpectAck(4, 1)
-	c.ExpectPublish("ash/1", "before")
+	other.Publish("ash/1", "before", 2, 1)
+	other.ExpectAck(5, 1)
+	first := c.ExpectPublish("ash/1", "before") // and no PUBREC
 	other.Disconnect()
 	testkit.Eventually(t, "the other session ends", func() bool { return len(children(t, b, "node/sessions")) == 1 })
 
@@ -115,7 +115,7 @@ func TestKilledSessionOfClassDiskComesBackFromTheStore(t *testing.T) {
 	if ack := back.Connect(testkit.Persistent("phoenix")); !ack.SessionPresent {
 		t.Error("the session is gone")
 	}
-	if p := back.ExpectPublish("ash/1", "before"); !p.Dup {
+	if p := back.ExpectPublish("ash/1", "before"); !p.Dup || p.PacketID != first.PacketID {
 		t.Error("what was in flight does not come again as such")
 	}
 	back.ExpectPublish("ash/2", "after")

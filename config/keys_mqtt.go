@@ -175,11 +175,13 @@ func mqueueKeys() []Key {
 		},
 		Key{
 			Name: "mqtt.mqueue.max_length", Kind: Int, Default: "0", Aliases: []string{"mqtt.queue.max_length"}, infinity: true,
-			Doc: "Messages a session keeps for a client that is away or slow; beyond it the oldest is dropped. 0 leaves it to mqtt.mqueue.max_bytes.",
+			Doc: "Messages a session keeps for a client that is away or slow; 0 leaves it to mqtt.mqueue.max_bytes. Beyond it a session of class memory drops the oldest; " +
+				"for one of class disk, publishers are refused (MQTT 5) or held back (MQTT 3.x).",
 		},
 		Key{
 			Name: "mqtt.mqueue.max_bytes", Kind: Bytesize, Default: "16MB",
-			Doc: "The same in bytes, each message counted with its overhead; at least 1KB. The memory of a node must hold this for each slow or absent client.",
+			Doc: "The same in bytes, each message counted with its overhead; at least 1KB. The memory of a node must hold this for each slow or absent client " +
+				"of class memory, the disk for those of class disk.",
 		},
 		Key{
 			Name: "mqtt.mqueue.low_watermark", Kind: Percent, Default: "20%", Aliases: []string{"mqtt.queue.low_watermark"},

@@ -183,13 +183,13 @@ func TestListenersExistOnlyWhereTheyAreNamed(t *testing.T) {
 
 func TestHarmlessValuesOfMissingFeaturesAreAccepted(t *testing.T) {
 	text := "listener.api.a = 127.0.0.1:1\nlistener.api.a.access.1 = allow  all\n" +
-		"cluster.discovery = manual\nmodule.rewrite = off\nretainer.storage_type = ram\nnode.proto_dist = inet_tcp\n"
+		"cluster.discovery = manual\nmodule.rewrite = off\nnode.proto_dist = inet_tcp\n"
 	if got := complaints(t, Sources{File: write(t, text)}); got != "" {
 		t.Errorf("got %s", got)
 	}
 	for _, refused := range []string{
 		"listener.api.a.access.1 = deny all", "listener.api.a.access.1 = allow 10.0.0.0/8",
-		"cluster.discovery = static", "module.rewrite = on", "retainer.storage_type = disc", "node.proto_dist = inet_tls",
+		"cluster.discovery = static", "module.rewrite = on", "node.proto_dist = inet_tls",
 	} {
 		if got := complaints(t, Sources{File: write(t, "listener.api.a = 127.0.0.1:1\n"+refused)}); !strings.HasPrefix(got, "error: emq.conf:2: ") {
 			t.Errorf("%s: got %s", refused, got)

@@ -112,7 +112,7 @@ func storeKeys() []Key {
 		Key{
 			Name: "store.sync", Kind: SyncPolicy, Default: "always",
 			Doc: "When acknowledgements leave: always is after the sync of the disk that covers them; many share one. `interval 10ms` syncs that often: " +
-				"a power failure costs what was acknowledged since. never leaves it to the operating system. The end of the process alone costs nothing with either.",
+				"a crash or a power failure costs what was acknowledged since. never leaves it to the operating system.",
 		},
 		Key{
 			Name: "store.min_free", Kind: Bytesize, Default: "256MB",

@@ -147,6 +147,14 @@ func (f *fakeNode) sources() *Sources {
 			f.killed = append(f.killed, id)
 			return id == "node/sessions/1"
 		},
+		Recovering: func() string { return "sessions: 7" },
+		StoreStats: func() []Stat { return []Stat{{"refusing", 0}, {"disk_bytes", 4096}} },
+		StoreCheck: func() (StoreReport, error) {
+			return StoreReport{Figures: []Stat{{"session", 3}}, Sound: true}, nil
+		},
+		StoreBackup:  func(dir string) (string, error) { return "/home/" + dir, nil },
+		StoreRestore: func(string) (string, error) { return "", errors.New("it is the backup of another node") },
+		StoreExport:  func(file string) (string, error) { return file + " (9 records)", nil },
 		Publish: func(p PublishRequest) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()

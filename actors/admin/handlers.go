@@ -61,6 +61,7 @@ func coreHandlers() []*Handler {
 			{"actors show <Name>", "Show an actor"},
 			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
 		}},
+		storeHandler(),
 		{Name: "help", Run: help, Usage: []Usage{{"help [<Command>]", "Show this help, or that of a command"}}},
 		{Name: "node", Run: node, Hidden: true, Usage: []Usage{
 			{"node ping", "Ask whether the node runs"},
@@ -123,6 +124,9 @@ func status(r *Request) Result {
 	}
 	text := fmt.Sprintf("Node '%s' is started\n", r.Sources.Node)
 	if !r.Sources.Running() {
+		if at := r.Sources.Recovering(); at != "" {
+			text += "emqttd recovers what it has kept: " + at + "\n"
+		}
 		return Result{Text: text + "emqttd is not running\n", ExitCode: 1}
 	}
 	return Result{Text: text + fmt.Sprintf("emqttd %s is running\n", r.Sources.Version)}

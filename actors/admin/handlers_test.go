@@ -42,6 +42,11 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"subscriptions add nobody t 0", "Error: Session not found!\n", 1},
 		{"subscriptions del c1 t", "ok\n", 0},
 		{"subscriptions del nobody t", "Error: Session not found!\n", 1},
+		{"store stats", "refusing                : 0\ndisk_bytes              : 4096\n", 0},
+		{"store check", "session                 : 3\nThe store is sound.\n", 0},
+		{"store backup b1", "The backup is in /home/b1.\n", 0},
+		{"store restore b1", "Error: it is the backup of another node\n", 1},
+		{"store export x.json", "Exported to x.json (9 records).\n", 0},
 		{"listeners", "listener on mqtt:tcp:0.0.0.0:1883\n  acceptors       : 16\n  max_clients     : 102400\n" +
 			"  current_clients : 2\n  shutdown_count  : [{keepalive_timeout,3},{closed,10}]\n", 0},
 		{"listeners stop tcp.external", "ok\n", 0},
@@ -101,7 +106,7 @@ func TestNodeThatStartsSaysSoWithAnExitCode(t *testing.T) {
 	f := newFake()
 	f.running = false
 	for args, want := range map[string]string{
-		"status":    "Node 'emq@127.0.0.1' is started\nemqttd is not running\n",
+		"status":    "Node 'emq@127.0.0.1' is started\nemqttd recovers what it has kept: sessions: 7\nemqttd is not running\n",
 		"node ping": "starting\n",
 	} {
 		if got, code := ctl(t, f.sources(), strings.Fields(args)...); got != want || code != 1 {

@@ -58,6 +58,15 @@ type Sources struct {
 	Kill    func(id string) bool          // crashes the actor; false when there is none
 
 	Publish func(PublishRequest) error // nil when the message was taken over
+
+	// Recovering says how far the recovery is while the node starts, for example "sessions: 12000"; empty otherwise.
+	Recovering func() string
+	// What can be done with the store. They take a folder or file, relative to the node's home, and return where it is.
+	StoreStats   func() []Stat
+	StoreCheck   func() (StoreReport, error)
+	StoreBackup  func(dir string) (string, error)
+	StoreRestore func(dir string) (string, error)
+	StoreExport  func(file string) (string, error)
 }
 
 // Refusals of Sources.

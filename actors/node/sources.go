@@ -37,7 +37,10 @@ func (n *Node) sources() *admin.Sources {
 		Metrics:   func() []admin.Stat { return stats(n.metrics.Counters()) },
 		Listeners: n.listListeners, StartListener: n.startListener, StopListener: n.stopListener,
 		Tree: n.tree, Inspect: n.inspect, Kill: n.kill,
-		Publish: n.publish,
+		Publish:    n.publish,
+		Recovering: n.recovery.String,
+		StoreStats: n.storeStats, StoreCheck: n.storeCheck, StoreBackup: n.storeBackup,
+		StoreRestore: n.storeRestore, StoreExport: n.storeExport,
 	}
 }
 

@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +22,7 @@ import (
 func (n *Node) openStore() error {
 	c := n.config
 	o := store.Options{
-		Dir: filepath.Join(c.Path(c.Node.DataDir), "store"), Node: c.Node.Name, FS: n.options.FS,
+		Dir: n.storeDir(), Node: c.Node.Name, FS: n.options.FS,
 		MinFree: uint64(c.Store.MinFree), Log: n.log, OnState: n.storeState, Progress: n.recovery.tell,
 	}
 	switch every := c.Store.Every(); {
@@ -33,7 +32,10 @@ func (n *Node) openStore() error {
 		o.Sync = store.Never
 	}
 	n.recovery.log = n.log
-	var err error
+	err := n.takeNext()
+	if err != nil {
+		return err
+	}
 	if n.disk, err = store.Open(o); err != nil {
 		return err
 	}

@@ -93,10 +93,10 @@ type Exchange interface {
 
 // Exchange begins a run of a method; false if the method is not known.
 func (c *Chain) Exchange(method string) (Exchange, bool) {
-	if c.scram == nil || method != ScramSHA256 {
+	if c.o.Scram == nil || method != ScramSHA256 {
 		return nil, false
 	}
-	return &scramExchange{c.scram.server.NewConversation()}, true
+	return &scramExchange{c.o.Scram.server.NewConversation()}, true
 }
 
 type scramExchange struct{ *scram.ServerConversation }

@@ -1,0 +1,246 @@
+package access
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"emqttd/actors/access/acl"
+)
+
+// Options say what a Chain consists of. The zero Options let nobody in.
+type Options struct {
+	// AllowAnonymous is the answer to a CONNECT about which no module decides.
+	AllowAnonymous bool
+	// NoMatchAllow is the answer about a topic about which no rule decides.
+	NoMatchAllow bool
+	// StrictWildcards refuses filters that have a topic in common with a denied one.
+	StrictWildcards bool
+	// CacheSize is how many decisions an Identity keeps, 0 none, and CacheTTL how
+	// long it keeps them and the rules of back ends; 0 is a minute.
+	CacheSize int
+	CacheTTL  time.Duration
+	// PollInterval is how often everybody is announced to have changed, if there
+	// is a module with rules or users that is no Watcher; 0 is never.
+	PollInterval time.Duration
+	// Modules in the order in which they are asked. Those that wait for somebody
+	// else are behind a Guard.
+	Modules []Module
+	// ACL, Bans, Backoff and Scram may be nil.
+	ACL     *ACLFile
+	Bans    *Bans
+	Backoff *Backoff
+	Scram   *Scram
+	// Users and Clients are what Chain.Users and Chain.Clients return.
+	Users, Clients *Accounts
+	Log            *slog.Logger // nil: none
+}
+
+// Chain is the sequence of modules that decides. It does not change; what its
+// modules know does.
+type Chain struct {
+	o       Options
+	steps   []*step
+	judges  bool // there is something that decides about topics
+	remote  bool // and a module is among it, so that an Identity must keep its Credentials
+	ttl     uint32
+	started time.Time
+	version atomic.Uint64 // grows with each change that concerns everybody
+	told    announcer
+	anyones atomic.Bool // it was said that anybody may come in
+}
+
+// step is a module with what else it can do.
+type step struct {
+	Module
+	index    int
+	rules    RuleSource // nil: none
+	judge    Judge      // nil: none
+	reviewer Reviewer   // nil: none
+	watcher  Watcher    // nil: none
+	guard    *Guarded   // nil: none
+	counters
+}
+
+// NewChain makes a chain. Run does what goes on besides answering.
+func NewChain(o Options) *Chain {
+	if o.CacheTTL == 0 {
+		o.CacheTTL = time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Chain{o: o, started: time.Now(), judges: o.ACL != nil, ttl: uint32(max(o.CacheTTL, time.Second) / time.Second)}
+	for i, m := range o.Modules {
+		s := newStep(m)
+		s.index = i
+		c.steps = append(c.steps, s)
+		c.judges = c.judges || s.rules != nil || s.judge != nil
+		c.remote = true
+	}
+	for _, n := range []notifier{o.Users, o.Clients, o.Bans} {
+		n.notify(c.Announce)
+	}
+	return c
+}
+
+func newStep(m Module) *step {
+	s := &step{Module: m}
+	inner := m
+	if g, ok := m.(*Guarded); ok {
+		s.guard, inner = g, g.module
+	}
+	if _, ok := inner.(RuleSource); ok {
+		s.rules, _ = m.(RuleSource)
+	}
+	if _, ok := inner.(Judge); ok {
+		s.judge, _ = m.(Judge)
+	}
+	if _, ok := inner.(Reviewer); ok {
+		s.reviewer, _ = m.(Reviewer)
+	}
+	s.watcher, _ = inner.(Watcher)
+	return s
+}
+
+// Users and Clients are the node's own users and clients, nil if there are none.
+func (c *Chain) Users() *Accounts { return c.o.Users }
+
+// Clients: see Users.
+func (c *Chain) Clients() *Accounts { return c.o.Clients }
+
+// Bans is the list of banned clients, nil if there is none.
+func (c *Chain) Bans() *Bans { return c.o.Bans }
+
+// AllowAnonymous tells whether a client about which no module decides may come in.
+func (c *Chain) AllowAnonymous() bool { return c.o.AllowAnonymous }
+
+// clock counts seconds from 1.
+func (c *Chain) clock() uint32 { return uint32(time.Since(c.started)/time.Second) + 1 }
+
+// Admit decides about a CONNECT. Only with Accept there is an Identity. why says
+// in a few words which rule or module decided; it is for logs, holds no secret,
+// and is not for the client. The Credentials are not kept and may be changed
+// afterwards, except for what Password and Header point to.
+//
+// Errors of back ends are logged, counted, and decide as Unavailable.
+func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decision, string) {
+	if why, banned := c.o.Bans.banned(cred); banned {
+		return nil, Banned, why
+	}
+	if wait := c.o.Backoff.Wait(cred.Peer, cred.Username); wait > 0 {
+		return nil, TooManyAttempts, "back-off after wrong passwords"
+	}
+	s, r, d := c.ask(ctx, cred)
+	switch d {
+	case Accept:
+		c.o.Backoff.Succeeded(cred.Peer, cred.Username)
+		return c.admitted(cred, s, r), Accept, r.Why
+	case BadCredential:
+		c.o.Backoff.Failed(cred.Peer, cred.Username)
+	}
+	return nil, d, r.Why
+}
+
+// ask goes through the modules. The step is the one that decided, or nil.
+func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Decision) {
+	for _, s := range c.steps {
+		r, err := s.Authenticate(ctx, cred)
+		s.count(r.Verdict, err)
+		if r.Why == "" {
+			r.Why = s.Name()
+		}
+		switch {
+		case err != nil:
+			c.failed(s, err)
+			return s, Result{Why: s.Name() + " cannot answer"}, Unavailable
+		case r.Verdict == Allow:
+			return s, r, Accept
+		case r.Verdict == Deny:
+			return s, r, s.denial()
+		}
+	}
+	if c.o.AllowAnonymous {
+		return nil, Result{Why: "allow_anonymous"}, Accept
+	}
+	if len(c.steps) > 0 && cred.Username != "" {
+		return nil, Result{Why: "no module knows the client"}, BadCredential
+	}
+	return nil, Result{Why: "no module decides, and allow_anonymous is false"}, NotAuthorized
+}
+
+// denial is what a client is told whom the module denies.
+func (s *step) denial() Decision {
+	if _, ok := s.Module.(*sources); ok {
+		return NotAuthorized // no password would help
+	}
+	return BadCredential
+}
+
+// failed logs that a module could not answer, not more than once in a while.
+func (c *Chain) failed(s *step, err error) {
+	if s.mayLog(time.Now()) {
+		c.o.Log.Warn("authentication module cannot answer", "module", s.Name(), "reason", err)
+	}
+}
+
+// identify is the Identity of a client that nobody has vouched for.
+func (c *Chain) identify(cred *Credentials) *Identity {
+	id := &Identity{chain: c, client: acl.Client{ClientID: cred.ClientID, Username: cred.Username}, step: -1}
+	if addr, err := netip.ParseAddr(cred.Peer); err == nil {
+		id.client.Addr = addr.Unmap().WithZone("")
+	}
+	if c.remote {
+		kept := *cred
+		kept.Password = nil
+		id.cred = &kept
+	}
+	id.version = c.version.Load()
+	return id
+}
+
+func (c *Chain) admitted(cred *Credentials, s *step, r Result) *Identity {
+	id := c.identify(cred)
+	if r.Username != "" {
+		id.client.Username = r.Username
+		if id.cred != nil {
+			id.cred.Username = r.Username
+		}
+	}
+	if s != nil {
+		id.step = int16(s.index)
+	}
+	id.take(r)
+	return id
+}
+
+// OnChange calls f whenever something changed that may concern connected clients:
+// those the Selector matches should be asked to Refresh, and their subscriptions
+// be judged anew. f is called on the goroutine that noticed and must not block.
+func (c *Chain) OnChange(f func(Selector)) { c.told.add(f) }
+
+// Announce says that something changed. Decisions that are kept about everybody
+// are dropped at once, if it concerns everybody.
+func (c *Chain) Announce(s Selector) {
+	if s == (Selector{}) {
+		c.version.Add(1)
+	}
+	c.told.tell(s)
+}
+
+// Close closes the modules that hold connections. Run has ended before.
+func (c *Chain) Close() {
+	for _, s := range c.steps {
+		inner := s.Module
+		if s.guard != nil {
+			inner = s.guard.module
+		}
+		if m, ok := inner.(Closer); ok {
+			if err := m.Close(); err != nil {
+				c.o.Log.Warn("authentication module did not close", "module", s.Name(), "reason", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package access
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"emqttd/actors/access/acl"
+	"emqttd/protocol/topic"
+)
+
+// Identity is a client that was admitted: who it is, and what it may do. Its
+// methods may be called from any goroutine.
+type Identity struct {
+	chain  *Chain
+	client acl.Client   // the address and the identifier do not change
+	cred   *Credentials // without the password; nil if no module needs them
+
+	mu        sync.Mutex
+	version   uint64 // of the chain's rules that the cache is about
+	cache     cache
+	claims    []acl.Rule // those of a token
+	loaded    *loaded    // rules of the modules; nil: to be asked for
+	expires   int64      // Unix seconds; 0 is never
+	epoch     uint32     // grows with each Refresh: what was asked for before it is not kept
+	step      int16      // the module that admitted it; -1 none
+	superuser bool
+	hasClaims bool
+}
+
+// loaded are the rules of each module, by its place in the chain.
+type loaded struct {
+	rules [][]acl.Rule
+	at    uint32
+}
+
+// Reviewer is a Module that can judge a client it has admitted anew, without its
+// password: Deny says that it must go, for its user exists no longer; Allow that
+// it may stay, with the Superuser, Expires and Rules that now hold; Ignore that
+// it may stay as it was.
+type Reviewer interface {
+	Review(ctx context.Context, c *Credentials) (Result, error)
+}
+
+// take notes what a module said of the client.
+func (id *Identity) take(r Result) {
+	id.superuser, id.claims, id.hasClaims = r.Superuser, r.Rules, r.HasRules
+	if id.expires = 0; !r.Expires.IsZero() {
+		id.expires = max(r.Expires.Unix(), 1)
+	}
+}
+
+// ClientID is the client's identifier.
+func (id *Identity) ClientID() string { return id.client.ClientID }
+
+// Username is the client's user name, which the module that admitted it may have
+// replaced.
+func (id *Identity) Username() string { return id.client.Username }
+
+// Superuser tells whether no access rule binds the client.
+func (id *Identity) Superuser() bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.superuser
+}
+
+// Expires is when the client must be gone; zero is never. Nothing is allowed
+// afterwards.
+func (id *Identity) Expires() time.Time {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if id.expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(id.expires, 0)
+}
+
+// Module is the name of the module that admitted the client, or empty.
+func (id *Identity) Module() string {
+	if id.step < 0 {
+		return ""
+	}
+	return id.chain.steps[id.step].Name()
+}
+
+// Is tells whether a change concerns the client.
+func (id *Identity) Is(s Selector) bool { return s.Matches(id.client.ClientID, id.client.Username) }
+
+// MayPublish decides about one PUBLISH, or about a will. It does not allocate
+// when the topic is in the cache; else it may wait for a back end.
+func (id *Identity) MayPublish(t topic.Name) bool { return id.may(acl.Publish, string(t)) }
+
+// MaySubscribe decides about one filter of a SUBSCRIBE, without its prefix:
+// $share/g/x, $queue/x and $local/x are judged as x. It is as MayPublish.
+func (id *Identity) MaySubscribe(f topic.Filter) bool { return id.may(acl.Subscribe, string(f)) }
+
+func (id *Identity) may(a acl.Action, t string) bool {
+	c := id.chain
+	id.mu.Lock()
+	if id.expires != 0 && time.Now().Unix() >= id.expires {
+		id.mu.Unlock()
+		return false
+	}
+	if id.superuser || !c.judges && !id.hasClaims {
+		allow := id.superuser || c.o.NoMatchAllow
+		id.mu.Unlock()
+		return allow
+	}
+	now, version, epoch := c.clock(), c.version.Load(), id.epoch
+	if id.version != version {
+		id.cache, id.version = cache{}, version
+	}
+	allow, ok := id.cache.get(a, t, now)
+	id.mu.Unlock()
+	if ok {
+		return allow
+	}
+	allow, _, keep := id.decide(context.Background(), a, t)
+	if keep && c.o.CacheSize > 0 {
+		id.mu.Lock()
+		if id.version == version && id.epoch == epoch {
+			id.cache.put(a, t, allow, now+c.ttl, c.o.CacheSize)
+		}
+		id.mu.Unlock()
+	}
+	return allow
+}
+
+// decide asks all rules. why names the one that decided; keep says that the
+// decision is worth keeping, which one for want of an answer is not.
+func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow bool, why string, keep bool) {
+	c := id.chain
+	id.mu.Lock()
+	claims := id.claims
+	id.mu.Unlock()
+	strict := c.o.StrictWildcards
+	if i := acl.Judge(claims, &id.client, a, t, strict); i >= 0 {
+		return claims[i].Allow, claims[i].Origin, true
+	}
+	rules, err := id.rules(ctx)
+	if err != nil {
+		return false, "rules cannot be read", false
+	}
+	for i, s := range c.steps {
+		if s.rules != nil {
+			if n := acl.Judge(rules[i], &id.client, a, t, strict); n >= 0 {
+				return rules[i][n].Allow, origin(s, &rules[i][n]), true
+			}
+		}
+		if s.judge == nil {
+			continue
+		}
+		v, err := s.judge.Authorize(ctx, id.cred, a, t)
+		if err != nil {
+			s.count(Ignore, err)
+			c.failed(s, err)
+			return false, s.Name() + " cannot answer", false
+		}
+		if v != Ignore {
+			return v == Allow, s.Name(), true
+		}
+	}
+	if f := c.o.ACL.rules(); len(f) > 0 {
+		if i := acl.Judge(f, &id.client, a, t, strict); i >= 0 {
+			return f[i].Allow, f[i].Origin, true
+		}
+	}
+	return c.o.NoMatchAllow, "acl_nomatch", true
+}
+
+func origin(s *step, r *acl.Rule) string {
+	if r.Origin == "" {
+		return s.Name()
+	}
+	return r.Origin
+}
+
+// rules are those of the modules, asked for when they are too old. Two callers
+// at the same time may ask twice; both answers are good.
+func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
+	c := id.chain
+	now := c.clock()
+	id.mu.Lock()
+	l, epoch := id.loaded, id.epoch
+	id.mu.Unlock()
+	if l != nil && now-l.at < c.ttl {
+		return l.rules, nil
+	}
+	l = &loaded{at: now}
+	for i, s := range c.steps {
+		if s.rules == nil {
+			continue
+		}
+		r, err := s.rules.Rules(ctx, id.cred)
+		if err != nil {
+			s.count(Ignore, err)
+			c.failed(s, err)
+			return nil, err
+		}
+		if l.rules == nil {
+			l.rules = make([][]acl.Rule, len(c.steps))
+		}
+		l.rules[i] = r
+	}
+	if l.rules == nil { // no module has any: nothing to keep
+		return nil, nil
+	}
+	id.mu.Lock()
+	if id.epoch == epoch {
+		id.loaded = l
+	}
+	id.mu.Unlock()
+	return l.rules, nil
+}
+
+// Refresh judges the client anew after a change: false says that it may not stay
+// connected, for it is banned, its token has expired or its user is gone. What
+// its topics are about is asked for again when they are next used. A back end
+// that cannot answer changes nothing but that.
+func (id *Identity) Refresh(ctx context.Context) bool {
+	c := id.chain
+	if id.banned() || id.expired() {
+		return false
+	}
+	if id.step >= 0 {
+		s := c.steps[id.step]
+		if s.reviewer != nil {
+			r, err := s.reviewer.Review(ctx, id.cred)
+			if err != nil {
+				s.count(Ignore, err)
+				c.failed(s, err)
+			}
+			if err == nil && r.Verdict == Deny {
+				return false
+			}
+			if err == nil && r.Verdict == Allow {
+				id.mu.Lock()
+				id.take(r)
+				id.mu.Unlock()
+			}
+		}
+	}
+	id.mu.Lock()
+	id.loaded, id.cache = nil, cache{}
+	id.epoch++
+	id.mu.Unlock()
+	return !id.expired()
+}
+
+func (id *Identity) banned() bool {
+	peer := ""
+	if id.client.Addr.IsValid() {
+		peer = id.client.Addr.String()
+	}
+	_, banned := id.chain.o.Bans.banned(&Credentials{ClientID: id.client.ClientID, Username: id.client.Username, Peer: peer})
+	return banned
+}
+
+func (id *Identity) expired() bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.expires != 0 && time.Now().Unix() >= id.expires
+}

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"emqttd/actors/access"
 	"emqttd/actors/access/pool"
@@ -81,6 +83,9 @@ func New(o Options) (*Module, error) {
 	return &Module{Module: m, conns: conns, config: c, channel: o.Channel, keepalive: keepalive}, nil
 }
 
+// maxMessage bounds what one message of the server's makes us keep ready: it may lie.
+const maxMessage = 16 << 20
+
 // configure fills pgx's own form in, which must come from its parser. The parser
 // reads environment variables; whatever they can say is set here.
 func configure(o *Options) (*pgx.ConnConfig, error) {
@@ -107,6 +112,11 @@ func configure(o *Options) (*pgx.ConnConfig, error) {
 	cc.ConnectTimeout = 5 * time.Second
 	if o.Timeout > 0 {
 		cc.ConnectTimeout = o.Timeout
+	}
+	cc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(maxMessage)
+		return f
 	}
 	cc.RuntimeParams = map[string]string{"application_name": "emqttd"}
 	if o.Encoding != "" {

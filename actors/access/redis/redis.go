@@ -89,7 +89,7 @@ func New(o Options) (*Module, error) {
 	}
 	m := &Module{o: o, auth: parse(o.Auth), super: parse(o.Super), acl: parse(o.ACL), teller: stored.Teller{Log: o.Log}}
 	m.client = redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: o.Addrs, MasterName: o.Master, IsClusterMode: o.Cluster,
+		Addrs: o.Addrs, MasterName: o.Master, IsClusterMode: o.Cluster, Dialer: dialer(o.Timeout, o.TLS),
 		DB: o.Database, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		PoolSize: o.Pool, PoolTimeout: o.Timeout, ConnMaxIdleTime: 5 * time.Minute,
 		DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, ContextTimeoutEnabled: true,

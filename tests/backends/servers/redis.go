@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -25,6 +26,19 @@ func RedisCluster(t testing.TB) *Server {
 		c := redisClient(s)
 		defer c.Close()
 		return c.ClusterAddSlotsRange(ctx, 0, 16383).Err()
+	}
+	alone := k.ready
+	k.ready = func(ctx context.Context, s *Server) error {
+		if err := alone(ctx, s); err != nil {
+			return err
+		}
+		c := redisClient(s)
+		defer c.Close()
+		info, err := c.ClusterInfo(ctx).Result()
+		if err == nil && strings.Contains(info, "cluster_slots_assigned:16384") && !strings.Contains(info, "cluster_state:ok") {
+			err = errors.New("the cluster is not ready")
+		}
+		return err
 	}
 	return shared(t, k)
 }

@@ -159,6 +159,9 @@ func create(k kind) (*Server, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		err = k.after(ctx, s)
+		if err == nil {
+			err = s.await() // what was done may take its time
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.halt(), os.RemoveAll(dir))

@@ -252,6 +252,9 @@ func TestAKeptStateIsRestoredAsItWas(t *testing.T) {
 		if b.s.Busy() {
 			t.Fatalf("it still holds %+v", b.s.Info())
 		}
+		if b.crash(priorities); b.s.Busy() {
+			t.Fatalf("what was acknowledged is there again: %+v", b.s.Info())
+		}
 	})
 }
 

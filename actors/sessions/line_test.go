@@ -12,7 +12,9 @@ type pages struct{ text string }
 func (p *pages) Send(b []byte) int { p.text += string(b); return p.Room() }
 func (p *pages) Room() int         { return 1 << 20 }
 
-func neverFails(t *testing.T) func(error) { return func(err error) { t.Errorf("the line failed: %v", err) } }
+func neverFails(t *testing.T) func(error) {
+	return func(err error) { t.Errorf("the line failed: %v", err) }
+}
 
 func TestALineKeepsItsOrder(t *testing.T) {
 	var out pages

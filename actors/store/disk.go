@@ -46,7 +46,8 @@ type Options struct {
 	// on their goroutine. nil: nobody wants to know.
 	Progress func(Progress)
 
-	strict bool // a corrupt folder is an error: nothing is set aside
+	strict   bool   // a corrupt folder is an error: nothing is set aside
+	memTable uint64 // memTableSize; smaller in tests, so that tables are written soon
 }
 
 // Disk is a durable store. All its methods may be called by any goroutine.
@@ -54,6 +55,9 @@ type Disk struct {
 	opts Options
 	db   *pebble.DB
 	log  *slog.Logger
+
+	files  *files // what pebble sees of the file system
+	opened atomic.Bool
 
 	use    sync.RWMutex // read-locked by whoever uses db, so that Close waits
 	closed bool         // guarded by use
@@ -92,6 +96,9 @@ func Open(o Options) (*Disk, error) {
 	if o.Interval <= 0 {
 		o.Interval = 10 * time.Millisecond
 	}
+	if o.memTable == 0 {
+		o.memTable = memTableSize
+	}
 	d := &Disk{
 		opts: o, log: o.Log,
 		settle: make(chan *group), quit: make(chan struct{}),
@@ -103,6 +110,9 @@ func Open(o Options) (*Disk, error) {
 	}
 	if err := d.claim(); err != nil {
 		return nil, errors.Join(err, d.db.Close())
+	}
+	if f := d.failure.Load(); f != nil {
+		return nil, errors.Join(d.describe(f.err), d.db.Close())
 	}
 	go d.settler()
 	d.wait.Go(d.watch)

@@ -32,6 +32,7 @@ const (
 
 // open opens pebble, after trying whether the folder can be ours at all.
 func (d *Disk) open() error {
+	d.files = &files{FS: d.opts.FS, disk: d}
 	fs, dir := d.opts.FS, d.opts.Dir
 	if info, err := fs.Stat(dir); err == nil && !info.IsDir() {
 		return d.describe(errors.New("is not a folder"))
@@ -44,8 +45,14 @@ func (d *Disk) open() error {
 		return d.describe(lockError(err))
 	}
 	db, err := d.openPebble(dir, lock)
-	if err != nil && isCorruption(err) && !d.opts.strict {
+	if err != nil && isCorruption(err) && !d.opts.strict && d.failure.Load() == nil {
 		db, err = d.salvage(dir, lock, err)
+	}
+	if f := d.failure.Load(); f != nil { // an error that pebble has not been told of
+		if err == nil {
+			_ = db.Close() // nothing of it reaches the disk
+		}
+		err = f.err
 	}
 	// pebble holds the lock as long as it is open
 	if unlock := lock.Close(); unlock != nil && err == nil {
@@ -55,6 +62,7 @@ func (d *Disk) open() error {
 		return d.describe(openError(err))
 	}
 	d.db = db
+	d.opened.Store(true)
 	return nil
 }
 
@@ -90,9 +98,9 @@ func (d *Disk) openPebble(dir string, lock *pebble.Lock) (db *pebble.DB, err err
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS: d.opts.FS, Lock: lock, Cache: cache, Logger: &logger{disk: d},
+		FS: d.files, Lock: lock, Cache: cache, Logger: &logger{disk: d},
 		FormatMajorVersion: pebbleFormat,
-		MemTableSize:       memTableSize,
+		MemTableSize:       d.opts.memTable,
 		// As many memory tables may wait to be written out before writers wait.
 		MemTableStopWritesThreshold: 4,
 		// A drained queue is mostly deletions: merged early, they and what they

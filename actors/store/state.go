@@ -77,6 +77,9 @@ func (d *Disk) fail(reason string, err error) {
 		return
 	}
 	close(d.broken)
+	if !d.opened.Load() {
+		return // it is being opened: the error goes to whoever does that
+	}
 	d.become(State{Refusing: true, Reason: reason, Text: err.Error() + "; put it right and restart the node"})
 }
 
@@ -99,6 +102,7 @@ type figures struct {
 	syncs                  atomic.Uint64
 	syncTime               atomic.Int64 // nanoseconds, all syncs together
 	syncing                atomic.Int64 // since when (Unix nanoseconds) a sync has been under way; 0: none is
+	applying               atomic.Int64 // likewise, a write: pebble lets it wait when tables cannot be written
 	errors                 atomic.Uint64
 	complained             atomic.Int64
 	quarantined            atomic.Uint64
@@ -128,7 +132,11 @@ func (d *Disk) watch() {
 
 // look is one look at the disk.
 func (d *Disk) look(now time.Time) {
-	if since := d.figures.syncing.Load(); since != 0 && now.UnixNano()-since > int64(stalled) {
+	for _, busy := range []*atomic.Int64{&d.figures.syncing, &d.figures.applying} {
+		since := busy.Load()
+		if since == 0 || now.UnixNano()-since < int64(stalled) {
+			continue
+		}
 		d.become(State{Refusing: true, Reason: reasonStalled, Text: "the disk has not answered for " + stalled.String()})
 		return
 	}

@@ -92,7 +92,9 @@ func (d *Disk) writeNext() bool {
 	d.settle <- g
 	defer func() { g.ready <- struct{}{} }()
 	if !d.failed(g) && g.n > 0 {
+		d.figures.applying.Store(time.Now().UnixNano())
 		g.err = d.guard("write", func() error { return d.apply(g) })
+		d.figures.applying.Store(0)
 		d.figures.groups.Add(1)
 		d.figures.changes.Add(uint64(g.n))
 		d.figures.bytes.Add(uint64(len(g.buf)))

@@ -73,6 +73,7 @@ type Sources struct {
 var (
 	ErrNoSession = errors.New("no such session")
 	ErrTooLarge  = errors.New("message too large")
+	ErrUnsafe    = errors.New("the store does not keep the message now")
 )
 
 // missing returns the functions that were left nil: a mistake in the program, to be found at start-up and not by the

@@ -203,6 +203,24 @@ func (n *Node) publish(p admin.PublishRequest) error {
 		Topic: topic.Name(p.Topic), Payload: p.Payload, From: p.ClientID,
 		Arrived: time.Now().UnixMilli(), QoS: protocol.QoS(p.QoS), Retain: p.Retain,
 	}
-	n.sessions.PublishOne(m)
-	return nil
+	if m.QoS == protocol.AtMostOnce {
+		n.sessions.PublishOne(m)
+		return nil
+	}
+	if m.Retain && n.retained.Keeps(m) && n.disk.Refusing() {
+		return admin.ErrUnsafe
+	}
+	safe := make(chan error, 1)
+	n.sessions.PublishSafe(m, func(err error) { safe <- err })
+	timer := time.NewTimer(answerTime)
+	defer timer.Stop()
+	select {
+	case err := <-safe:
+		if err != nil {
+			return admin.ErrUnsafe
+		}
+		return nil
+	case <-timer.C:
+		return admin.ErrUnsafe
+	}
 }

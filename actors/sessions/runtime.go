@@ -159,6 +159,22 @@ func (rt *Runtime) PublishOne(m *protocol.Message) {
 	b.Release()
 }
 
+// PublishSafe publishes a single message of QoS 1 or 2 and calls done when it is
+// as safe as its receivers' classes promise, from any goroutine.
+func (rt *Runtime) PublishSafe(m *protocol.Message, done func(error)) {
+	b := rt.Router.NewBatch()
+	rt.Publish(b, m)
+	b.Flush(false)
+	r := b.Promise()
+	b.Release()
+	if r == nil {
+		done(nil)
+		return
+	}
+	r.After(done)
+	r.Part()
+}
+
 // outs are the scratch spaces of sessions that are at work; an idle session has
 // none.
 var outs = sync.Pool{New: func() any { return new(delivery.Out) }}

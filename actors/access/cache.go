@@ -7,8 +7,8 @@ import (
 	"emqttd/actors/access/acl"
 )
 
-// cache keeps decisions about topics: a hash table of buckets of ways entries. It
-// grows while it may; then a full bucket gives up the entry that is the oldest.
+// cache keeps decisions about topics: a hash table of buckets of up to ways
+// entries. It grows while it may; then a full bucket gives up the entry that is the oldest.
 // There is one for each connection, and most clients use a topic or two: an
 // empty one takes no more than its slice, the first four topics 24 bytes each. The zero value is ready.
 type cache struct{ entries []entry }
@@ -20,13 +20,16 @@ type entry struct {
 	allow  bool
 }
 
-const ways = 4
+const (
+	ways  = 8
+	least = 4 // how many it begins with
+)
 
 var seed = maphash.MakeSeed()
 
 // bucket are the entries that may hold the topic.
 func (c *cache) bucket(t string) []entry {
-	if len(c.entries) == ways {
+	if len(c.entries) <= ways {
 		return c.entries
 	}
 	n := uint64(len(c.entries) / ways)
@@ -49,10 +52,10 @@ func (c *cache) get(a acl.Action, t string, now uint32) (allow, ok bool) {
 }
 
 // put adds a decision, with a copy of the topic. limit is how many it may hold,
-// rounded up to a multiple of ways.
+// rounded up to whole buckets.
 func (c *cache) put(a acl.Action, t string, allow bool, until uint32, limit int) {
 	if len(c.entries) == 0 {
-		c.entries = make([]entry, ways)
+		c.entries = make([]entry, least)
 	}
 	for {
 		b := c.bucket(t)
@@ -61,7 +64,7 @@ func (c *cache) put(a acl.Action, t string, allow bool, until uint32, limit int)
 			*e = entry{strings.Clone(t), until, a, allow}
 			return
 		}
-		if len(c.entries)+ways > limit {
+		if len(c.entries) >= limit {
 			*e = entry{strings.Clone(t), until, a, allow}
 			return
 		}
@@ -85,7 +88,7 @@ func victim(b []entry, a acl.Action, t string) *entry {
 	return oldest
 }
 
-// grow doubles the table up to the limit.
+// grow doubles the table, up to the limit in whole buckets.
 func (c *cache) grow(limit int) {
 	old := c.entries
 	c.entries = make([]entry, min(2*len(old), (limit+ways-1)/ways*ways))

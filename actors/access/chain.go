@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -44,6 +45,7 @@ type Chain struct {
 	o       Options
 	steps   []*step
 	judges  bool // there is something that decides about topics
+	sourced bool // a module has rules
 	remote  bool // and a module is among it, so that an Identity must keep its Credentials
 	ttl     uint32
 	started time.Time
@@ -78,6 +80,7 @@ func NewChain(o Options) *Chain {
 		s.index = i
 		c.steps = append(c.steps, s)
 		c.judges = c.judges || s.rules != nil || s.judge != nil
+		c.sourced = c.sourced || s.rules != nil
 		c.remote = true
 	}
 	for _, n := range []notifier{o.Users, o.Clients, o.Bans} {
@@ -149,9 +152,7 @@ func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Deci
 	for _, s := range c.steps {
 		r, err := s.Authenticate(ctx, cred)
 		s.count(r.Verdict, err)
-		if r.Why == "" {
-			r.Why = s.Name()
-		}
+		r.Why = cmp.Or(r.Why, s.Name())
 		switch {
 		case err != nil:
 			c.failed(s, err)

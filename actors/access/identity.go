@@ -179,6 +179,9 @@ func origin(s *step, r *acl.Rule) string {
 // at the same time may ask twice; both answers are good.
 func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	c := id.chain
+	if !c.sourced {
+		return nil, nil
+	}
 	now := c.clock()
 	id.mu.Lock()
 	l, epoch := id.loaded, id.epoch
@@ -186,7 +189,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	if l != nil && now-l.at < c.ttl {
 		return l.rules, nil
 	}
-	l = &loaded{at: now}
+	l = &loaded{at: now, rules: make([][]acl.Rule, len(c.steps))}
 	for i, s := range c.steps {
 		if s.rules == nil {
 			continue
@@ -197,13 +200,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 			c.failed(s, err)
 			return nil, err
 		}
-		if l.rules == nil {
-			l.rules = make([][]acl.Rule, len(c.steps))
-		}
 		l.rules[i] = r
-	}
-	if l.rules == nil { // no module has any: nothing to keep
-		return nil, nil
 	}
 	id.mu.Lock()
 	if id.epoch == epoch {

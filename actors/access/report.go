@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -64,6 +65,7 @@ func (c *Chain) test(ctx context.Context, cred *Credentials, r *Report) *Identit
 	}
 	for _, s := range c.steps {
 		result, err := s.Authenticate(ctx, cred)
+		result.Why = cmp.Or(result.Why, s.Name())
 		r.Modules = append(r.Modules, ModuleReport{s.Name(), result.Verdict, result.Why, err})
 		switch {
 		case err != nil:

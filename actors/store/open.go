@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 const (
@@ -37,8 +36,8 @@ func (d *Disk) open() error {
 	if info, err := fs.Stat(dir); err == nil && !info.IsDir() {
 		return d.describe(errors.New("is not a folder"))
 	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return d.describe(fmt.Errorf("cannot be made: %w", err))
+	if err := makeDir(fs, dir); err != nil {
+		return d.describe(openError(err))
 	}
 	lock, err := pebble.LockDirectory(dir, fs)
 	if err != nil {
@@ -46,7 +45,9 @@ func (d *Disk) open() error {
 	}
 	db, err := d.openPebble(dir, lock)
 	if err != nil && isCorruption(err) && !d.opts.strict && d.failure.Load() == nil {
-		db, err = d.salvage(dir, lock, err)
+		if db, lock, err = d.salvage(dir, lock, err); lock == nil {
+			return d.describe(err)
+		}
 	}
 	if f := d.failure.Load(); f != nil { // an error that pebble has not been told of
 		if err == nil {
@@ -351,10 +352,4 @@ func (d *Disk) guard(what string, f func() error) (err error) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
-}
-
-// exists tells whether there is something of this name.
-func exists(fs vfs.FS, name string) bool {
-	_, err := fs.Stat(name)
-	return err == nil
 }

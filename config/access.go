@@ -136,6 +136,8 @@ type AuthCookie struct {
 	Name string `conf:"name"`
 	// Secret is the key of its HMAC-SHA-256.
 	Secret Secret `conf:"secret"`
+	// Origins are pages of other hosts that may open a WebSocket with it.
+	Origins []string `conf:"origins"`
 }
 
 // AuthRedis asks Redis.

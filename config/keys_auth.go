@@ -57,7 +57,8 @@ func builtInKeys() []Key {
 			}),
 		supported("Authentication with cookies",
 			Key{Name: "auth.cookie.name", Default: "emqttd", Doc: "Name of the cookie in the request that becomes a WebSocket. A service of yours issues it; its form is in the user guide."},
-			Key{Name: "auth.cookie.secret", Secret: true, Doc: "The key that signs cookies (HMAC-SHA-256), at least 16 bytes."}))
+			Key{Name: "auth.cookie.secret", Secret: true, Doc: "The key that signs cookies (HMAC-SHA-256), at least 16 bytes."},
+			Key{Name: "auth.cookie.origins", Kind: List, Doc: "Origins, such as https://www.example.com, whose pages may open a WebSocket with the cookie. Pages of the node's own host always may."}))
 }
 
 // backendKeys are those that all modules which ask somebody else have.

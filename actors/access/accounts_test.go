@@ -18,9 +18,15 @@ func TestAccountsOfEveryScheme(t *testing.T) {
 			password []byte
 			want     Verdict
 		}{
-			{"ann", []byte("public"), Allow}, {"ann", []byte("secret"), Deny}, {"ann", nil, Deny}, {"ann", []byte{}, Deny},
-			{"bob", []byte("public"), Ignore}, {"", []byte("public"), Deny}, {"ANN", []byte("public"), Ignore},
-			{"ann", []byte(strings.Repeat("x", 65535)), Deny}, {"ann\x00", []byte("public"), Ignore},
+			{"ann", []byte("public"), Allow},
+			{"ann", []byte("secret"), Deny},
+			{"ann", nil, Deny},
+			{"ann", []byte{}, Deny},
+			{"bob", []byte("public"), Ignore},
+			{"", []byte("public"), Deny},
+			{"ANN", []byte("public"), Ignore},
+			{"ann", []byte(strings.Repeat("x", 65535)), Deny},
+			{"ann\x00", []byte("public"), Ignore},
 		} {
 			r, err := a.Authenticate(context.Background(), &Credentials{Username: x.name, Password: x.password})
 			if r.Verdict != x.want || err != nil {

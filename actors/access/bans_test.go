@@ -17,8 +17,11 @@ func TestBansKeepOutWhomTheyAreAbout(t *testing.T) {
 	var told []Selector
 	c.OnChange(func(s Selector) { told = append(told, s) })
 	for _, x := range []Ban{
-		{Kind: BanClient, Who: "c", Reason: "noise"}, {Kind: BanUser, Who: "u"}, {Kind: BanAddress, Who: "::ffff:192.0.2.1"},
-		{Kind: BanAddress, Who: "10.1.2.3/8"}, {Kind: BanAddress, Who: "2001:db8::/32"},
+		{Kind: BanClient, Who: "c", Reason: "noise"},
+		{Kind: BanUser, Who: "u"},
+		{Kind: BanAddress, Who: "::ffff:192.0.2.1"},
+		{Kind: BanAddress, Who: "10.1.2.3/8"},
+		{Kind: BanAddress, Who: "2001:db8::/32"},
 	} {
 		if err := b.Add(x); err != nil {
 			t.Fatal(err)
@@ -28,10 +31,17 @@ func TestBansKeepOutWhomTheyAreAbout(t *testing.T) {
 		cred Credentials
 		want Decision
 	}{
-		{Credentials{ClientID: "c"}, Banned}, {Credentials{ClientID: "C"}, Accept}, {Credentials{ClientID: "u"}, Accept},
-		{Credentials{Username: "u"}, Banned}, {Credentials{Peer: "192.0.2.1"}, Banned}, {Credentials{Peer: "192.0.2.2"}, Accept},
-		{Credentials{Peer: "::ffff:192.0.2.1"}, Banned}, {Credentials{Peer: "10.9.9.9"}, Banned}, {Credentials{Peer: "2001:db8::1"}, Banned},
-		{Credentials{Peer: "nowhere"}, Accept}, {Credentials{}, Accept},
+		{Credentials{ClientID: "c"}, Banned},
+		{Credentials{ClientID: "C"}, Accept},
+		{Credentials{ClientID: "u"}, Accept},
+		{Credentials{Username: "u"}, Banned},
+		{Credentials{Peer: "192.0.2.1"}, Banned},
+		{Credentials{Peer: "192.0.2.2"}, Accept},
+		{Credentials{Peer: "::ffff:192.0.2.1"}, Banned},
+		{Credentials{Peer: "10.9.9.9"}, Banned},
+		{Credentials{Peer: "2001:db8::1"}, Banned},
+		{Credentials{Peer: "nowhere"}, Accept},
+		{Credentials{}, Accept},
 	} {
 		if _, d, why := c.Admit(context.Background(), &x.cred); d != x.want {
 			t.Errorf("%+v: %s because %s", x.cred, d, why)

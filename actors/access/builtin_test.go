@@ -21,7 +21,7 @@ func sourceRules(t testing.TB) ([]SourceRule, Module) {
 
 func TestACookieThatWeSignedIsWhoTheClientIs(t *testing.T) {
 	key := []byte("0123456789abcdef")
-	m, err := Cookies("emqttd", key)
+	m, err := Cookies("emqttd", key, []string{"https://www.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +47,9 @@ func TestACookieThatWeSignedIsWhoTheClientIs(t *testing.T) {
 		{"no cookie", header("", ""), Ignore},
 		{"good", header(good, ""), Allow},
 		{"good, from its page", header(good, "https://broker.example.com:8083"), Allow},
+		{"good, from a page on another port", header(good, "http://BROKER.example.com"), Allow},
+		{"good, from a page that is trusted", header(good, "https://www.example.com"), Allow},
+		{"good, from one that is not quite", header(good, "http://www.example.com"), Deny},
 		{"good, from another page", header(good, "https://evil.example.com"), Deny},
 		{"good, from nowhere", header(good, "null"), Deny},
 		{"of another user", header(forged, ""), Deny},
@@ -65,7 +68,7 @@ func TestACookieThatWeSignedIsWhoTheClientIs(t *testing.T) {
 			t.Errorf("%s: %s until %s", x.name, r.Username, r.Expires)
 		}
 	}
-	if _, err := Cookies("x", []byte("short")); err == nil {
+	if _, err := Cookies("x", []byte("short"), nil); err == nil {
 		t.Error("a key that can be guessed is taken")
 	}
 }

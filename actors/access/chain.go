@@ -46,12 +46,11 @@ type Chain struct {
 	steps   []*step
 	judges  bool // there is something that decides about topics
 	sourced bool // a module has rules
-	remote  bool // and a module is among it, so that an Identity must keep its Credentials
+	remote  bool // a module is asked about admitted clients: Identities must keep their Credentials
 	ttl     uint32
 	started time.Time
 	version atomic.Uint64 // grows with each change that concerns everybody
 	told    announcer
-	anyones atomic.Bool // it was said that anybody may come in
 }
 
 // step is a module with what else it can do.
@@ -81,7 +80,7 @@ func NewChain(o Options) *Chain {
 		c.steps = append(c.steps, s)
 		c.judges = c.judges || s.rules != nil || s.judge != nil
 		c.sourced = c.sourced || s.rules != nil
-		c.remote = true
+		c.remote = c.remote || s.rules != nil || s.judge != nil || s.reviewer != nil
 	}
 	for _, n := range []notifier{o.Users, o.Clients, o.Bans} {
 		n.notify(c.Announce)
@@ -146,6 +145,40 @@ func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decisi
 	}
 	return nil, d, r.Why
 }
+
+// Vouched is Admit for a client that has proved by an Exchange that it is
+// cred.Username: no module is asked for its password.
+func (c *Chain) Vouched(cred *Credentials) (*Identity, Decision, string) {
+	if why, banned := c.o.Bans.banned(cred); banned {
+		return nil, Banned, why
+	}
+	c.o.Backoff.Succeeded(cred.Peer, cred.Username)
+	r := Result{Verdict: Allow}
+	for _, s := range c.steps {
+		if a, ok := s.Module.(*Accounts); ok && a.kind == UserNames {
+			if x, ok := a.get(cred.Username); ok {
+				r.Superuser = x.superuser
+				return c.admitted(cred, s, r), Accept, "enhanced authentication, " + a.Name()
+			}
+		}
+	}
+	return c.admitted(cred, nil, r), Accept, "enhanced authentication"
+}
+
+// MayTry tells whether an Exchange may begin: not for somebody who is banned, or
+// must wait after wrong passwords. user may be empty where it is not known yet.
+func (c *Chain) MayTry(peer, clientID, user string) Decision {
+	if _, banned := c.o.Bans.banned(&Credentials{Peer: peer, ClientID: clientID, Username: user}); banned {
+		return Banned
+	}
+	if c.o.Backoff.Wait(peer, user) > 0 {
+		return TooManyAttempts
+	}
+	return Accept
+}
+
+// Failed notes that an Exchange failed: a wrong password, as in Admit.
+func (c *Chain) Failed(peer, user string) { c.o.Backoff.Failed(peer, user) }
 
 // ask goes through the modules. The step is the one that decided, or nil.
 func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Decision) {

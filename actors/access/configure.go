@@ -127,7 +127,7 @@ func (o *Options) module(cfg *config.Config, name string, p *Parts) (Module, err
 	case "x509":
 		return Certificate(a.X509.Subject == "dn"), nil
 	case "cookie":
-		return Cookies(a.Cookie.Name, []byte(a.Cookie.Secret))
+		return Cookies(a.Cookie.Name, []byte(a.Cookie.Secret), a.Cookie.Origins)
 	}
 	if p.Backend == nil {
 		return nil, errors.New("it is not built in")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,9 @@ import (
 
 // cookies is the module of signed cookies.
 type cookies struct {
-	name string
-	key  []byte
+	name    string
+	key     []byte
+	origins []string
 }
 
 // minCookieKey is as much as cannot be guessed.
@@ -28,12 +30,13 @@ const minCookieKey = 16
 //	base64url(user name) "." expiry in Unix seconds "." base64url(HMAC-SHA-256(key, all before the second dot))
 //
 // without padding; see SignCookie. A browser sends cookies along whichever page
-// opens the WebSocket, so the request's Origin must be of its own Host.
-func Cookies(name string, key []byte) (Module, error) {
+// opens the WebSocket, so the page must be of the host that is asked, or be one of
+// the origins, such as https://www.example.com.
+func Cookies(name string, key []byte, origins []string) (Module, error) {
 	if len(key) < minCookieKey {
 		return nil, errors.New("auth.cookie.secret must have at least 16 bytes")
 	}
-	return &cookies{name, key}, nil
+	return &cookies{name, key, origins}, nil
 }
 
 // SignCookie makes the value of a cookie.
@@ -58,8 +61,8 @@ func (m *cookies) Authenticate(_ context.Context, c *Credentials) (Result, error
 	if err != nil {
 		return Result{}, nil //nolint:nilerr // there is none, which is no error
 	}
-	if !sameOrigin(c.Header) {
-		return Result{Verdict: Deny, Why: "cookie: the Origin is not the Host"}, nil
+	if !m.trusts(c.Header) {
+		return Result{Verdict: Deny, Why: "cookie: the page is of another origin"}, nil
 	}
 	user, expires, ok := m.read(cookie.Value)
 	switch {
@@ -87,13 +90,14 @@ func (m *cookies) read(value string) (user string, expires time.Time, ok bool) {
 	return string(b), time.Unix(seconds, 0), err1 == nil && err2 == nil && len(b) > 0
 }
 
-// sameOrigin tells whether a page of the host itself asked. Programs other than
+// trusts tells whether the page that opened the WebSocket may. Programs other than
 // browsers send no Origin.
-func sameOrigin(h http.Header) bool {
+func (m *cookies) trusts(h http.Header) bool {
 	origin := h.Get("Origin")
-	if origin == "" {
+	if origin == "" || slices.Contains(m.origins, origin) {
 		return true
 	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, h.Get("Host"))
+	page, err := url.Parse(origin)
+	host, err2 := url.Parse("//" + h.Get("Host"))
+	return err == nil && err2 == nil && page.Hostname() != "" && strings.EqualFold(page.Hostname(), host.Hostname())
 }

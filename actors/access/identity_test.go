@@ -175,8 +175,10 @@ func TestRefreshTellsWhoMayNotStay(t *testing.T) {
 			err    error
 			stays  bool
 		}{
-			{"ignored", Result{}, nil, true}, {"no answer", Result{}, errDown, true},
-			{"super-user now", Result{Verdict: Allow, Superuser: true, Expires: time.Now().Add(time.Hour)}, nil, true}, {"gone", Result{Verdict: Deny}, nil, false},
+			{"ignored", Result{}, nil, true},
+			{"no answer", Result{}, errDown, true},
+			{"super-user now", Result{Verdict: Allow, Superuser: true, Expires: time.Now().Add(time.Hour)}, nil, true},
+			{"gone", Result{Verdict: Deny}, nil, false},
 		} {
 			answer, err = x.answer, x.err
 			if got := id.Refresh(context.Background()); got != x.stays {

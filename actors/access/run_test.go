@@ -34,10 +34,12 @@ func TestChangesThatModulesHearOfAreAnnounced(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		go c.Run(ctx)
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if calls != 2 {
 			t.Errorf("%d calls before the pause is over", calls)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if calls != 3 || len(told) != 1 || told[0] != (Selector{Username: "u"}) {
 			t.Errorf("%d calls, told %v", calls, told)
 		}
@@ -55,6 +57,7 @@ func TestModulesThatHearOfNothingArePolled(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		go c.Run(ctx)
 		time.Sleep(3*time.Minute + time.Second)
+		synctest.Wait()
 		if told != 3 {
 			t.Errorf("told %d times", told)
 		}

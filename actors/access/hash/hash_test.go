@@ -120,10 +120,15 @@ func TestUpperCaseAndOtherPrefixesAreTheSamePassword(t *testing.T) {
 
 func TestWhatIsNotOfTheSchemeIsAnError(t *testing.T) {
 	for _, x := range []struct{ scheme, stored string }{
-		{"sha256", "public"}, {"bcrypt", "public"}, {"bcrypt", "$2a$31$" + strings.Repeat("a", 53)},
-		{"argon2id", "public"}, {"argon2id", "$argon2id$v=19$m=8,t=0,p=1$c2FsdHNhbHQ$AAAAAAAA"},
-		{"argon2id", "$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHQ$AAAAAAAA"}, {"argon2id", "$argon2id$v=19$m=64,t=1,p=1$?$AAAAAAAA"},
-		{"argon2id", "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAA"}, {"argon2id", "$argon2id$v=19$m=64,t=1,p=1;$c2FsdHNhbHQ$AAAAAAAA"},
+		{"sha256", "public"},
+		{"bcrypt", "public"},
+		{"bcrypt", "$2a$31$" + strings.Repeat("a", 53)},
+		{"argon2id", "public"},
+		{"argon2id", "$argon2id$v=19$m=8,t=0,p=1$c2FsdHNhbHQ$AAAAAAAA"},
+		{"argon2id", "$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHQ$AAAAAAAA"},
+		{"argon2id", "$argon2id$v=19$m=64,t=1,p=1$?$AAAAAAAA"},
+		{"argon2id", "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAA"},
+		{"argon2id", "$argon2id$v=19$m=64,t=1,p=1;$c2FsdHNhbHQ$AAAAAAAA"},
 	} {
 		ok, err := NewPool(1, 1).Check(context.Background(), parse(t, x.scheme), x.stored, "", []byte("public"))
 		if ok || !errors.Is(err, ErrStored) {

@@ -15,15 +15,17 @@ import (
 
 // broker is a node in a process and a home of its own.
 type broker struct {
-	cmd  *exec.Cmd
-	home string
-	port string
-	log  bytes.Buffer // read when the process has ended
+	cmd     *exec.Cmd
+	program string
+	home    string
+	port    string
+	log     bytes.Buffer // read when the process has ended
 }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
-func startBroker(ctx context.Context, program string) (*broker, error) {
+// startBroker starts a node with the settings it ships with, and those given.
+func startBroker(ctx context.Context, program string, settings ...string) (*broker, error) {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return nil, err
@@ -32,25 +34,35 @@ func startBroker(ctx context.Context, program string) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{home: home}
-	if err := b.launch(ctx, program); err != nil {
+	b := &broker{home: home, program: program}
+	if err := b.launch(ctx, settings); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(home))
 	}
 	return b, nil
 }
 
-func (b *broker) launch(ctx context.Context, program string) error {
+func (b *broker) launch(ctx context.Context, settings []string) error {
 	ports, err := freePorts(2)
 	if err != nil {
 		return err
 	}
 	b.port = ports[0]
-	conf := filepath.Join(b.home, "etc", "emq.conf")
+	conf := b.conf()
 	text := fmt.Sprintf("node.name = bench%s@127.0.0.1\nnode.dist_listen = 127.0.0.1:%s\nlog.console = console\nlog.console.level = error\nlistener.tcp.external = 127.0.0.1:%s\n", ports[1], ports[1], ports[0])
+	for _, line := range settings {
+		text += line + "\n"
+	}
 	if err := errors.Join(os.Mkdir(filepath.Dir(conf), 0o755), os.WriteFile(conf, []byte(text), 0o600)); err != nil {
 		return err
 	}
-	b.cmd = exec.Command(program, "-c", conf, "foreground")
+	return b.relaunch(ctx)
+}
+
+func (b *broker) conf() string { return filepath.Join(b.home, "etc", "emq.conf") }
+
+// relaunch starts the node in its home, where it may have been before.
+func (b *broker) relaunch(ctx context.Context) error {
+	b.cmd = exec.Command(b.program, "-c", b.conf(), "foreground")
 	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
 	if err := b.cmd.Start(); err != nil {
 		return err
@@ -65,7 +77,7 @@ func (b *broker) launch(ctx context.Context, program string) error {
 func (b *broker) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	try := time.NewTicker(50 * time.Millisecond)
+	try := time.NewTicker(10 * time.Millisecond)
 	defer try.Stop()
 	var d net.Dialer
 	for {

@@ -90,6 +90,9 @@ func processor() string {
 
 // command is what the table says to do: host, port and pid are left out.
 func (s *suite) command(m measurement) string {
+	if m.own != nil {
+		return "go run ./tests/bench -only '" + m.name + "'"
+	}
 	return "emqttd_bench " + strings.Join(s.args(m), " ")
 }
 
@@ -100,26 +103,37 @@ func (s *suite) args(m measurement) []string {
 	return strings.Fields(m.args)
 }
 
-// measure runs one line on a broker of its own.
-func (s *suite) measure(ctx context.Context, m measurement, w io.Writer) (kept bool, err error) {
+// report is what is measured, on a broker of its own.
+func (s *suite) report(ctx context.Context, m measurement) (r result, err error) {
+	if m.own != nil {
+		return m.own(ctx, s)
+	}
 	b, err := startBroker(ctx, filepath.Join(s.bin, "emqttd"))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	out, err := b.load(ctx, filepath.Join(s.bin, "emqttd_bench"), s.args(m))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	var r result
 	if err := json.Unmarshal(out, &r); err != nil {
-		return false, fmt.Errorf("%s: %w", out, err)
+		return nil, fmt.Errorf("%s: %w", out, err)
+	}
+	return r, nil
+}
+
+// measure prints one line of the table for each figure.
+func (s *suite) measure(ctx context.Context, m measurement, w io.Writer) (kept bool, err error) {
+	r, err := s.report(ctx, m)
+	if err != nil {
+		return false, err
 	}
 	kept = true
 	for _, f := range m.figures {
 		value, ok := f.of(r)
 		if !ok {
-			return false, fmt.Errorf("no %s in %s", f.what, out)
+			return false, fmt.Errorf("no %s in %v", f.what, r)
 		}
 		good := f.limit == 0 || value <= f.limit != f.atLeast
 		kept = kept && good

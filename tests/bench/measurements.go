@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 )
@@ -10,6 +11,8 @@ type measurement struct {
 	name, args string
 	short      string // args with less load
 	figures    []figure
+	// own, if not nil, measures instead of emqttd_bench.
+	own func(ctx context.Context, s *suite) (result, error)
 }
 
 // figure is a number of a report. A limit of 0 is none; it is an upper one unless
@@ -103,10 +106,12 @@ var measurements = []measurement{
 			{"CPU of one connect", "µs", 0, false, plain("broker_cpu_us_per_connect")},
 			{"connect to CONNACK p99", "ms", 0, false, quantile("connect_us", "p99")},
 		},
+		nil,
 	},
 	{
 		"connect rate", "conn -c 15000 --rate 2000 --hold 100ms --settle 0s", "conn -c 200 --rate 2000 --hold 100ms --settle 0s",
 		[]figure{{"connects a minute", "", 100_000, true, scaled("connects_per_s", 60)}},
+		nil,
 	},
 	{
 		"50 pairs QoS 0", "pair -c 50 -q 0 -s 64 --for 4s", "pair -c 5 -q 0 -s 64 --warm 100ms --for 300ms",
@@ -115,6 +120,7 @@ var measurements = []measurement{
 			{"messages a second", "", 0, false, plain("received_per_s")},
 			{"lost", "", 0.5, false, plain("lost")},
 		},
+		nil,
 	},
 	{
 		"50 pairs QoS 1", "pair -c 50 -q 1 -s 64 --for 4s", "pair -c 5 -q 1 -s 64 --warm 100ms --for 300ms",
@@ -122,6 +128,7 @@ var measurements = []measurement{
 			{"CPU of one message", "µs", 4, false, plain("broker_cpu_us_per_message")},
 			{"messages a second", "", 0, false, plain("received_per_s")},
 		},
+		nil,
 	},
 	{
 		"50 pairs QoS 2", "pair -c 50 -q 2 -s 64 --for 4s", "pair -c 5 -q 2 -s 64 --warm 100ms --for 300ms",
@@ -129,6 +136,7 @@ var measurements = []measurement{
 			{"CPU of one message", "µs", 0, false, plain("broker_cpu_us_per_message")},
 			{"messages a second", "", 0, false, plain("received_per_s")},
 		},
+		nil,
 	},
 	{
 		"one to 1,000", "fan -c 1000 --rounds 200", "fan -c 100 --rounds 20",
@@ -136,6 +144,7 @@ var measurements = []measurement{
 			{"CPU of one delivery", "µs", 9, false, plain("broker_cpu_us_per_delivery")},
 			{"time to complete p50", "ms", 0, false, quantile("complete_us", "p50")},
 		},
+		nil,
 	},
 	{
 		"subscriptions", "routes --steps 10000,100000,1000000", "routes --steps 1000,10000 --for 300ms --settle 100ms",
@@ -144,9 +153,47 @@ var measurements = []measurement{
 			{"CPU of one message at the last step", "µs", 0, false, lastStep("broker_cpu_us_per_message")},
 			{"CPU of a message, last step in terms of the first", "×", 1.5, false, growth("broker_cpu_us_per_message")},
 		},
+		nil,
 	},
 	{
 		"round trip", "rtt -c 1 --for 3s", "rtt -c 1 --warm 50ms --for 200ms",
 		[]figure{{"p50", "ms", 0, false, quantile("rtt_us", "p50")}, {"p99", "ms", 0, false, quantile("rtt_us", "p99")}},
+		nil,
+	},
+	{
+		"queue for absent sessions, synced, 1,000 in flight", "", "",
+		[]figure{
+			{"messages queued a second", "", 100_000, true, plain("queue_per_s")},
+			{"messages drained a second, after kill -9", "", 300_000, true, plain("drain_per_s")},
+			{"lost", "", 0.5, false, plain("lost")},
+			{"disk of one message of 64 bytes", "bytes", 250, false, plain("disk_per_message")},
+			{"RSS of one message", "bytes", 150, false, plain("rss_per_message")},
+			{"restart with 1 M messages", "s", 0, false, plain("restart_s")},
+		},
+		queueAndKill(1000),
+	},
+	{
+		"queue for absent sessions, synced, 100 in flight", "", "",
+		[]figure{{"messages queued a second", "", 0, false, plain("queue_per_s")}},
+		queueAndKill(100),
+	},
+	{
+		"queue for absent sessions, synced, 1 in flight", "", "",
+		[]figure{{"messages queued a second: one sync each", "", 0, false, plain("queue_per_s")}},
+		queueAndKill(1),
+	},
+	{
+		"the disk by itself", "", "",
+		[]figure{{"syncs a second", "", 0, false, plain("syncs_per_s")}},
+		bareSync,
+	},
+	{
+		"recovery", "", "",
+		[]figure{
+			{"start with nothing", "s", 0, false, plain("empty_s")},
+			{"start with 100,000 sessions", "s", 5, false, plain("sessions_s")},
+			{"start with 1 M retained messages", "s", 10, false, plain("retained_s")},
+		},
+		recovery,
 	},
 }

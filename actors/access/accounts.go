@@ -8,13 +8,16 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/xdg-go/scram"
+
 	"emqttd/actors/access/hash"
 )
 
 // Accounts are the users, or the clients, that the node knows itself: names with
 // passwords, of which it keeps what package hash makes of them. They are managed
-// at run time and are a Module. They are in memory as a whole, some 200 bytes
-// each, so that a CONNECT waits for nothing; a Table keeps them.
+// at run time and are a Module. They are in memory as a whole, some 400 bytes
+// each, so that a CONNECT waits for nothing; a Table keeps them. Users whose
+// passwords are kept by a quick scheme may authenticate with SCRAM-SHA-256, too.
 type Accounts struct {
 	kind   AccountKind
 	pool   *hash.Pool
@@ -42,6 +45,8 @@ type account struct {
 	scheme       hash.Scheme
 	stored, salt string
 	superuser    bool
+	// scram is for SCRAM-SHA-256; nil: the user cannot use it.
+	scram *scram.StoredCredentials
 }
 
 // Account is one as it is listed.
@@ -68,23 +73,27 @@ func OpenAccounts(kind AccountKind, t Table, pool *hash.Pool, scheme hash.Scheme
 	return a, nil
 }
 
-// An account is kept as its scheme, salt, stored password and s for a super-user,
-// with NULs between.
+// An account is kept as its scheme, salt, stored password, s for a super-user and
+// the keys for SCRAM, with NULs between.
 func (x *account) encode() []byte {
 	super := ""
 	if x.superuser {
 		super = "s"
 	}
-	return []byte(strings.Join([]string{x.scheme.String(), x.salt, x.stored, super}, "\x00"))
+	return []byte(strings.Join([]string{x.scheme.String(), x.salt, x.stored, super, encodeScram(x.scram)}, "\x00"))
 }
 
 func decodeAccount(value string) (account, error) {
 	f := strings.Split(value, "\x00")
-	if len(f) != 4 {
+	if len(f) != 5 {
 		return account{}, errors.New("an account is damaged")
 	}
 	scheme, err := hash.Parse(f[0])
-	return account{scheme: scheme, salt: f[1], stored: f[2], superuser: f[3] == "s"}, err
+	if err != nil {
+		return account{}, err
+	}
+	keys, err := decodeScram(f[4])
+	return account{scheme: scheme, salt: f[1], stored: f[2], superuser: f[3] == "s", scram: keys}, err
 }
 
 // Add makes an account. ErrExists says that there is one of the name.
@@ -114,6 +123,13 @@ func (a *Accounts) put(ctx context.Context, name string, password []byte, superu
 		return err
 	}
 	x := account{scheme: a.scheme, stored: stored, salt: salt, superuser: superuser}
+	if a.kind == UserNames && !a.scheme.Slow() {
+		// Beside a slow hash these keys would be the easier ones to guess from. Names
+		// and passwords that SCRAM cannot say have none.
+		if keys, err := scramKeys(name, string(password)); err == nil {
+			x.scram = &keys
+		}
+	}
 	if err := a.table.Put([]byte(name), x.encode()); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xdg-go/scram"
+
 	"emqttd/actors/access/acl"
 )
 
@@ -44,9 +46,10 @@ type Options struct {
 type Chain struct {
 	o       Options
 	steps   []*step
-	judges  bool // there is something that decides about topics
-	sourced bool // a module has rules
-	remote  bool // a module is asked about admitted clients: Identities must keep their Credentials
+	judges  bool          // there is something that decides about topics
+	sourced bool          // a module has rules
+	remote  bool          // a module is asked about admitted clients: Identities must keep their Credentials
+	scram   *scram.Server // nil: no enhanced authentication
 	ttl     uint32
 	started time.Time
 	version atomic.Uint64 // grows with each change that concerns everybody
@@ -82,6 +85,7 @@ func NewChain(o Options) *Chain {
 		c.sourced = c.sourced || s.rules != nil
 		c.remote = c.remote || s.rules != nil || s.judge != nil || s.reviewer != nil
 	}
+	c.scram = c.scramServer()
 	for _, n := range []notifier{o.Users, o.Clients, o.Bans} {
 		n.notify(c.Announce)
 	}
@@ -155,7 +159,7 @@ func (c *Chain) Vouched(cred *Credentials) (*Identity, Decision, string) {
 	c.o.Backoff.Succeeded(cred.Peer, cred.Username)
 	r := Result{Verdict: Allow}
 	for _, s := range c.steps {
-		if a, ok := s.Module.(*Accounts); ok && a.kind == UserNames {
+		if a, ok := s.Module.(*Accounts); ok && a == c.own() && !c.o.Scram.knows(cred.Username) {
 			if x, ok := a.get(cred.Username); ok {
 				r.Superuser = x.superuser
 				return c.admitted(cred, s, r), Accept, "enhanced authentication, " + a.Name()

@@ -163,3 +163,12 @@ func (m *memory) Each(f func(key, value []byte) error) error {
 	}
 	return nil
 }
+
+func bans(t testing.TB) *Bans {
+	t.Helper()
+	b, err := OpenBans(NoTable{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -1,8 +1,10 @@
 package access
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/xdg-go/scram"
 )
@@ -90,5 +92,79 @@ func TestWithoutModulesAnonymousAndNomatchDecide(t *testing.T) {
 	}
 	if shut.Authenticate(cred) != NotAuthorized || shut.MayPublish(cred, "t") || shut.MaySubscribe(cred, "#") {
 		t.Error("a shut chain lets in")
+	}
+}
+
+func TestTheNodesOwnUsersMayUseScram(t *testing.T) {
+	file, err := ReadScram(strings.NewReader("alice = secret\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &memory{}
+	own := accounts(t, UserNames, "salt,sha256")
+	own.table = table
+	ctx := context.Background()
+	for _, name := range []string{"bob", "alice"} {
+		if err := own.Add(ctx, name, []byte("public"), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err = OpenAccounts(UserNames, table, nil, own.scheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewChain(Options{Modules: []Module{own}, Users: own, Scram: file, Bans: bans(t)})
+	for _, x := range []struct {
+		user, password string
+		ok, super      bool
+	}{{"bob", "public", true, true}, {"bob", "secret", false, false}, {"alice", "secret", true, false}, {"alice", "public", false, false}} {
+		name, ok := run(t, c, x.user, x.password)
+		if ok != x.ok {
+			t.Errorf("%s with %q: %t", x.user, x.password, ok)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		id, d, why := c.Vouched(&Credentials{ClientID: "c", Username: name})
+		if d != Accept || id.Superuser() != x.super || id.Username() != x.user {
+			t.Errorf("%s: %s because %s", x.user, d, why)
+		}
+	}
+	id, _, _ := c.Vouched(&Credentials{ClientID: "c", Username: "bob"})
+	if _, err := own.Delete("bob"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := run(t, c, "bob", "public"); ok || id.Refresh(ctx) {
+		t.Error("a user who was deleted comes in, or stays")
+	}
+	if err := c.Bans().Add(Ban{Kind: BanUser, Who: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, d, _ := c.Vouched(&Credentials{Username: "alice"}); d != Banned || c.MayTry("192.0.2.1", "c", "alice") != Banned {
+		t.Error("a banned user comes in")
+	}
+}
+
+func TestAUserOfASlowSchemeHasNoKeysThatAreEasierToGuess(t *testing.T) {
+	own := accounts(t, UserNames, "pbkdf2,sha256,10,32", "bob")
+	if _, ok := run(t, NewChain(Options{Modules: []Module{own}}), "bob", "public"); ok {
+		t.Error("there are keys for SCRAM")
+	}
+	if _, err := decodeScram("4096:AAAA"); err == nil {
+		t.Error("damaged keys are taken")
+	}
+}
+
+func TestFailedExchangesMakeTheSourceWait(t *testing.T) {
+	c := NewChain(Options{Backoff: NewBackoff(BackoffOptions{After: 1, First: time.Hour, Longest: time.Hour, Size: 16})})
+	for range 2 {
+		if d := c.MayTry("192.0.2.1", "c", ""); d != Accept {
+			t.Error(d)
+		}
+		c.Failed("192.0.2.1", "")
+	}
+	if d := c.MayTry("192.0.2.1", "c", ""); d != TooManyAttempts {
+		t.Error(d)
 	}
 }

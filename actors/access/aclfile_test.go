@@ -52,6 +52,39 @@ func TestABadFileKeepsTheRulesBefore(t *testing.T) {
 	}
 }
 
+func TestTheCommandReloadsTheRules(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "acl.conf")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("{allow, all}.")
+	f, err := OpenACLFile(path, "acl.conf", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewChain(Options{AllowAnonymous: true, ACL: f, CacheSize: 4})
+	told := 0
+	c.OnChange(func(Selector) { told++ })
+	id := admit(t, c, Credentials{})
+	write("{deny, all}.")
+	if !id.MayPublish("a") || c.ReloadACL() != nil || id.MayPublish("a") || told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	if c.ReloadACL() != nil || told != 1 {
+		t.Errorf("unchanged, and told %d times", told)
+	}
+	write("{deny")
+	if c.ReloadACL() == nil || id.MayPublish("a") {
+		t.Error("a bad file is taken")
+	}
+	if NewChain(Options{}).ReloadACL() == nil {
+		t.Error("no file is read")
+	}
+}
+
 // lines is a log that tells of each line.
 type lines struct {
 	mu   sync.Mutex

@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -194,6 +195,8 @@ func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Deci
 		case err != nil:
 			c.failed(s, err)
 			return s, Result{Why: s.Name() + " cannot answer"}, Unavailable
+		case r.Verdict == Allow && r.over():
+			return s, Result{Why: s.Name() + ": expired"}, BadCredential
 		case r.Verdict == Allow:
 			return s, r, Accept
 		case r.Verdict == Deny:
@@ -208,6 +211,9 @@ func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Deci
 	}
 	return nil, Result{Why: "no module decides, and allow_anonymous is false"}, NotAuthorized
 }
+
+// over tells whether what was allowed has ended already.
+func (r *Result) over() bool { return !r.Expires.IsZero() && !r.Expires.After(time.Now()) }
 
 // denial is what a client is told whom the module denies.
 func (s *step) denial() Decision {
@@ -252,6 +258,19 @@ func (c *Chain) admitted(cred *Credentials, s *step, r Result) *Identity {
 	}
 	id.take(r)
 	return id
+}
+
+// ReloadACL reads etc/acl.conf again, as its watch does when the file changes: an
+// error says what is wrong with it, and the rules before stay.
+func (c *Chain) ReloadACL() error {
+	if c.o.ACL == nil {
+		return errors.New("there is no file of access rules: mqtt.acl_file is empty")
+	}
+	changed, err := c.o.ACL.Reload()
+	if changed {
+		c.Announce(Selector{})
+	}
+	return err
 }
 
 // OnChange calls f whenever something changed that may concern connected clients:

@@ -132,3 +132,12 @@ func TestACertificateIsWhoTheClientIs(t *testing.T) {
 		}
 	}
 }
+
+func TestATokenThatHasExpiredLetsNobodyIn(t *testing.T) {
+	m := &fake{"token", func(context.Context, *Credentials) (Result, error) {
+		return Result{Verdict: Allow, Expires: time.Now()}, nil
+	}}
+	if d := NewChain(Options{Modules: []Module{m}}).Authenticate(&Credentials{}); d != BadCredential {
+		t.Error(d)
+	}
+}

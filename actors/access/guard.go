@@ -14,6 +14,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/timeout"
 
 	"emqttd/actors/access/acl"
+	"emqttd/actors/access/hash"
 )
 
 // GuardOptions bound what a back end may cost. Zero fields have the values in
@@ -93,9 +94,15 @@ func Guard(m Module, o GuardOptions) *Guarded {
 }
 
 // isFailure tells whether the back end is to blame. A client that went away is
-// not its fault, nor is a long queue.
+// not its fault, nor is a long queue, nor one password that is stored wrongly: it
+// may not keep the users of others out.
 func isFailure(err error) bool {
-	return err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, bulkhead.ErrFull)
+	for _, other := range [...]error{nil, context.Canceled, bulkhead.ErrFull, hash.ErrStored, hash.ErrBusy} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
 }
 
 // Name is the module's.

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"emqttd/actors/access/acl"
+	"emqttd/actors/access/hash"
 )
 
 // scripted is a module whose answer is a function of how often it was asked.
@@ -194,6 +196,18 @@ func TestAClientThatGoesAwayIsNotTheBackEndsFault(t *testing.T) {
 			t.Error("the back end is blamed")
 		}
 	})
+}
+
+func TestAPasswordThatIsStoredWronglyKeepsNobodyElseOut(t *testing.T) {
+	g := Guard(scripted(func(context.Context, int) error { return fmt.Errorf("user x: %w", hash.ErrStored) }), GuardOptions{BreakerFailures: 1, Retries: 3})
+	for range 3 {
+		if _, err := g.Authenticate(context.Background(), &Credentials{}); !errors.Is(err, hash.ErrStored) {
+			t.Error(err)
+		}
+	}
+	if !g.breaker.IsClosed() {
+		t.Error("the back end is left alone")
+	}
 }
 
 func TestAPanicOfAModuleIsAnError(t *testing.T) {

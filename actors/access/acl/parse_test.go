@@ -2,6 +2,7 @@ package acl
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -23,6 +24,47 @@ func TestTheFilesOfEMQAndOursAreRead(t *testing.T) {
 		first := r[0]
 		if first.String() != `{allow, {user, "dashboard"}, subscribe, ["$SYS/#"]}.` || !strings.HasPrefix(first.Origin, "acl.conf:") {
 			t.Errorf("%s: %s at %s", file, first, first.Origin)
+		}
+	}
+}
+
+func TestTheFilesOfEMQMeanWhatTheyMeantThere(t *testing.T) {
+	src, err := os.ReadFile("../../../tests/fixtures/acl-v2.0.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Parse("acl.conf", src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dashboard, local, other := &Client{Username: "dashboard"}, &Client{Addr: netip.MustParseAddr("127.0.0.1")}, &Client{Addr: netip.MustParseAddr("192.0.2.1")}
+	for _, x := range []struct {
+		client *Client
+		action Action
+		topic  string
+		want   int
+	}{
+		{dashboard, Subscribe, "$SYS/#", 0},
+		{dashboard, Subscribe, "$SYS/brokers", 0},
+		{dashboard, Subscribe, "#", 2},
+		{dashboard, Publish, "$SYS/x", 3},
+		{local, Subscribe, "#", 1},
+		{local, Subscribe, "$SYS/#", 1},
+		{local, Publish, "$SYS/x", 1},
+		{local, Subscribe, "a/+", 1},
+		{other, Subscribe, "#", 2},
+		{other, Subscribe, "+/#", 2},
+		{other, Subscribe, "$SYS/#", 2},
+		{other, Subscribe, "$SYS/brokers/+", 2},
+		{other, Subscribe, "$SYS/+/x", 2},
+		{other, Subscribe, "a/#", 3},
+		{other, Subscribe, "+", 3},
+		{other, Publish, "a", 3},
+	} {
+		for _, strict := range []bool{false, true} {
+			if got := Judge(r, x.client, x.action, x.topic, strict); got != x.want {
+				t.Errorf("%+v %s %s, strict %t: rule %d, want %d", *x.client, x.action, x.topic, strict, got, x.want)
+			}
 		}
 	}
 }

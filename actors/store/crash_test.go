@@ -304,7 +304,11 @@ func TestPowerLoss(t *testing.T) {
 		w.connect(t)
 		w.connect(t)
 		actions := []func(*rapid.T){w.connect, w.subscribe, w.publish, w.publish, w.deliver, w.retain, w.apply, w.apply, w.apply, w.crash, w.crash}
-		for range 150 {
+		steps := 150
+		if raceOn {
+			steps = 30
+		}
+		for range steps {
 			rapid.SampledFrom(actions).Draw(t, "action")(t)
 		}
 		crashes += w.crashes

@@ -174,6 +174,9 @@ func decodeSession(b []byte) (*Session, error) {
 	flags := d.byte()
 	s := &Session{Clean: flags&flagClean != 0, Connected: flags&flagConnected != 0}
 	s.ClientID = string(d.text())
+	if flags&flagOwner != 0 {
+		s.Owner = string(d.text())
+	}
 	s.Created, s.Expiry, s.Expires = d.varint(), d.varint(), d.varint()
 	if flags&flagWill != 0 {
 		s.Will = &Will{Delay: d.varint(), Expiry: d.varint(), Due: d.varint()}

@@ -56,8 +56,12 @@ func appendMessage(b []byte, m *protocol.Message) []byte {
 }
 
 func appendSession(b []byte, s *Session) []byte {
-	flags := flag(s.Clean, flagClean) | flag(s.Connected, flagConnected) | flag(s.Will != nil, flagWill)
+	flags := flag(s.Clean, flagClean) | flag(s.Connected, flagConnected) | flag(s.Will != nil, flagWill) |
+		flag(s.Owner != "", flagOwner)
 	b = appendText(append(b, recordVersion, flags), s.ClientID)
+	if s.Owner != "" {
+		b = appendText(b, s.Owner)
+	}
 	b = binary.AppendVarint(b, s.Created)
 	b = binary.AppendVarint(b, s.Expiry)
 	b = binary.AppendVarint(b, s.Expires)

@@ -10,6 +10,7 @@ type SessionID uint64
 type Session struct {
 	ID       SessionID
 	ClientID string
+	Owner    string // user name that it belongs to; empty for anybody's
 	Created  int64 // Unix seconds
 	Clean    bool  // Clean Session or Clean Start of its last CONNECT
 	// Connected says that its client was connected when this was written.

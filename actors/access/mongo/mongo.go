@@ -1,5 +1,3 @@
-//go:build mongo
-
 // Package mongo authenticates clients, and knows their access rules, by documents of
 // MongoDB in EMQ's layout: a user has the fields password, salt and is_superuser, and
 // rules are arrays of topics in the fields publish, subscribe and pubsub. The driver

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"os"
@@ -148,10 +147,10 @@ func TestChangedKeyIsTold(t *testing.T) {
 			o.Cluster, o.Watch = name == "cluster", true
 			o.ACL = "HGETALL mqtt_acl:{%u}"
 			c := client(t, &redis.UniversalOptions{Addrs: o.Addrs, Password: o.Password, IsClusterMode: o.Cluster})
-			w := watch(t, use(t, o))
-			w.until(t, access.Selector{Username: "eve*[x]"}, func() { must(t, c.HSet(t.Context(), "mqtt_acl:{eve*[x]}", "a", "1").Err()) })
-			w.until(t, access.Selector{Username: "mallory"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:mallory", "password", "x").Err()) })
-			w.until(t, access.Selector{Username: "mallory"}, func() { must(t, c.Del(t.Context(), "mqtt_user:mallory").Err()) })
+			w := suite.Watch(t, use(t, o))
+			w.Hears(t, access.Selector{Username: "eve*[x]"}, func() { must(t, c.HSet(t.Context(), "mqtt_acl:{eve*[x]}", "a", "1").Err()) })
+			w.Hears(t, access.Selector{Username: "mallory"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:mallory", "password", "x").Err()) })
+			w.Hears(t, access.Selector{Username: "mallory"}, func() { must(t, c.Del(t.Context(), "mqtt_user:mallory").Err()) })
 		})
 	}
 }
@@ -162,14 +161,12 @@ func TestWatchEndsWithTheServerAndTellsThatItMissedSomething(t *testing.T) {
 	o := options(t, s, "plain")
 	o.Watch = true
 	m := use(t, o)
-	w := watch(t, m)
-	w.until(t, access.Selector{Username: "first"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:first", "password", "x").Err()) })
+	w := suite.Watch(t, m)
+	w.Hears(t, access.Selector{Username: "first"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:first", "password", "x").Err()) })
 	s.Stop(t)
-	if err := <-w.ended; err == nil {
-		t.Fatal("the end of the server is no error")
-	}
+	w.Fails(t)
 	s.Start(t)
-	watch(t, m).until(t, access.Selector{}, func() {})
+	suite.Watch(t, m).Hears(t, access.Selector{}, func() {})
 }
 
 func TestHalfOpenServerEndsAWatch(t *testing.T) {
@@ -178,60 +175,8 @@ func TestHalfOpenServerEndsAWatch(t *testing.T) {
 	p := proxy.New(t, s.Addr)
 	o := options(t, s, "plain")
 	o.Addrs, o.Watch, o.Keepalive = []string{p.Addr}, true, 100*time.Millisecond
-	w := watch(t, use(t, o))
-	w.until(t, access.Selector{Username: "here"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:here", "password", "x").Err()) })
+	w := suite.Watch(t, use(t, o))
+	w.Hears(t, access.Selector{Username: "here"}, func() { must(t, c.HSet(t.Context(), "mqtt_user:here", "password", "x").Err()) })
 	p.Set(proxy.Fault{Stall: true})
-	if err := <-w.ended; err == nil {
-		t.Fatal("the silence of the server is no error")
-	}
-}
-
-// watcher is a Watch that runs.
-type watcher struct {
-	heard chan access.Selector
-	ended chan error
-}
-
-func watch(t *testing.T, m *Module) *watcher {
-	t.Helper()
-	w := &watcher{heard: make(chan access.Selector), ended: make(chan error, 1)}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer close(w.ended)
-		w.ended <- m.Watch(ctx, func(s access.Selector) {
-			select {
-			case w.heard <- s:
-			case <-ctx.Done():
-			}
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		for range w.ended {
-		}
-	})
-	return w
-}
-
-// until does something again and again until it is heard of: when it is done first
-// nobody may listen yet.
-func (w *watcher) until(t *testing.T, want access.Selector, do func()) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(time.Minute)
-	for {
-		select {
-		case got := <-w.heard:
-			if got == want {
-				return
-			}
-		case <-tick.C:
-			do()
-		case err := <-w.ended:
-			t.Fatalf("the watch ended: %v", err)
-		case <-end:
-			t.Fatalf("%+v was not told", want)
-		}
-	}
+	w.Fails(t)
 }

@@ -193,6 +193,7 @@ func (n *Node) restore() error {
 		return fmt.Errorf("recover sessions: %w", err)
 	}
 	pending.Wait()
+	n.sessions.Recovered()
 	n.recovery.text.Store(nil)
 	if report.Sessions+kept.Retained > 0 {
 		n.log.Info("recovered", "sessions", report.Sessions, "subscriptions", report.Subscriptions,

@@ -170,19 +170,6 @@ func (s *session) discard(c actor.Context, m *Discard) {
 	s.end(c)
 }
 
-// publishWill publishes a will; nil is none. [MQTT-3.1.2-8]
-func (s *session) publishWill(w *Will) {
-	if w == nil {
-		return
-	}
-	now := unixMilli()
-	w.Message.Arrived = now
-	if w.Expiry > 0 {
-		w.Message.Expires = now + w.Expiry*1000
-	}
-	s.rt.PublishOne(w.Message)
-}
-
 func wakeAt(pid *actor.PID, ms int64) *kernel.WakeAt {
 	return &kernel.WakeAt{PID: pid, At: time.UnixMilli(ms)}
 }

@@ -16,9 +16,11 @@ import (
 // promise it go when it is safe.
 type keeping struct {
 	id      store.SessionID
-	dropped uint64     // items below it are deleted
-	ops     *store.Ops // of this turn; nil while there are none
-	loading bool       // waits for what it has entered to become readable
+	dropped uint64           // items below it are deleted
+	ops     *store.Ops       // of this turn; nil while there are none
+	loading bool             // waits for what it has entered to become readable
+	past    *store.Session   // what it was, until all sessions are restored
+	wills   []*store.Receipt // of wills that were published and may not be safe yet
 }
 
 var (
@@ -301,7 +303,7 @@ func (s *session) putSession() {
 	if will != nil {
 		r.Will = &store.Will{Message: will.Message, Delay: will.Delay, Expiry: will.Expiry, Due: will.due}
 	}
-	s.ops().PutSession(r)
+	s.commitSession(r)
 }
 
 // request tells the connection something on behalf of the session, from whichever

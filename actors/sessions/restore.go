@@ -124,8 +124,29 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	s.state = delivery.Restore(s.rt.Limits, s.id, saved)
 	s.keep.dropped = s.state.Floor()
 	s.register()
+	orphan := s.restoring.orphan != nil
+	if orphan || m.Connected || m.Will != nil || m.Expires != 0 {
+		s.keep.past = m
+	}
+	if s.keep.past != nil && !orphan {
+		s.rt.recovery.add(s.self) // before anybody hears that it is restored
+	}
 	s.resubscribe(r.Subscriptions)
-	now := unixMilli()
+	if len(r.Subscriptions) == 0 {
+		s.restored()
+	}
+	if orphan {
+		s.goOn(c)
+	}
+}
+
+// goOn lets time go on for a restored session: its will and its expiry.
+func (s *session) goOn(c actor.Context) {
+	m, now := s.keep.past, unixMilli()
+	s.keep.past = nil
+	if s.link != nil {
+		return // its client is back already
+	}
 	will := m.Will
 	switch {
 	case m.Connected:
@@ -142,7 +163,6 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 		}
 	}
 	if s.expires != 0 && s.expires <= now {
-		s.restored()
 		s.end(c)
 		return
 	}
@@ -151,9 +171,6 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 		s.putSession()
 	}
 	s.arm(now)
-	if len(r.Subscriptions) == 0 {
-		s.restored()
-	}
 }
 
 // resubscribe puts the subscriptions into effect again. The exchange has nobody

@@ -65,7 +65,8 @@ type Runtime struct {
 	props *actor.Props
 	pool  *kernel.Pool
 
-	orphans orphans
+	orphans  orphans
+	recovery recovery
 }
 
 // poolSize is the number of goroutines on which sessions run, for each core. A

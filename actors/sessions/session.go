@@ -124,6 +124,8 @@ func (s *session) attached(c actor.Context) {
 	case *readable:
 		s.keep.loading = false
 		s.work()
+	case *recovered:
+		s.goOn(c)
 	case *Detach:
 		s.detach(c, m)
 	case *Discard:
@@ -390,7 +392,8 @@ func (s *session) stopped(c actor.Context) {
 		return
 	}
 	if s.ending {
-		s.rt.Disk.End(s.keep.id, func(error) { s.release() })
+		id := s.keep.id
+		s.afterWills(func() { s.rt.Disk.End(id, func(error) { s.release() }) })
 	} else if !s.rt.Closing.Load() {
 		s.rescue()
 	}

@@ -24,6 +24,8 @@ const (
 	flagClean     = 0x01
 	flagConnected = 0x02
 	flagWill      = 0x04
+	flagOwner     = 0x08
+	flagOwner     = 0x08
 )
 
 const (

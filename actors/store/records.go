@@ -11,8 +11,8 @@ type Session struct {
 	ID       SessionID
 	ClientID string
 	Owner    string // user name that it belongs to; empty for anybody's
-	Created  int64 // Unix seconds
-	Clean    bool  // Clean Session or Clean Start of its last CONNECT
+	Created  int64  // Unix seconds
+	Clean    bool   // Clean Session or Clean Start of its last CONNECT
 	// Connected says that its client was connected when this was written.
 	Connected bool
 	Expiry    int64 // Session Expiry Interval in seconds; 0xFFFFFFFF is never
@@ -55,8 +55,8 @@ type Item struct {
 }
 
 // Window says which items of a session are alive: those whose Seq is not below
-// the head of their level, and those that a flight names which is not spent. All others are dead,
-// whether they have been deleted already or not.
+// the head of their level, and those that a flight names which is not spent. All
+// others are dead, whether they have been deleted already or not.
 type Window struct {
 	LastID  protocol.PacketID // handed out last
 	NextSeq uint64

@@ -63,7 +63,6 @@ func TestASessionComesBackAsItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &Session{
 			ClientID: rapid.String().Draw(t, "client"), Owner: rapid.String().Draw(t, "owner"), Created: rapid.Int64().Draw(t, "created"), Clean: rapid.Bool().Draw(t, "clean"),
-			Owner:     rapid.String().Draw(t, "owner"),
 			Connected: rapid.Bool().Draw(t, "connected"), Expiry: rapid.Int64().Draw(t, "expiry"), Expires: rapid.Int64().Draw(t, "expires"),
 		}
 		if rapid.Bool().Draw(t, "will") {

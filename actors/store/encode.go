@@ -25,7 +25,6 @@ const (
 	flagConnected = 0x02
 	flagWill      = 0x04
 	flagOwner     = 0x08
-	flagOwner     = 0x08
 )
 
 const (

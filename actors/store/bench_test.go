@@ -110,13 +110,19 @@ func BenchmarkLoad(b *testing.B) {
 
 // BenchmarkDrain loads, and deletes behind itself.
 func BenchmarkDrain(b *testing.B) {
+	for _, size := range []int{256, 1000} {
+		b.Run(fmt.Sprintf("load=%d", size), func(b *testing.B) { benchmarkDrain(b, size) })
+	}
+}
+
+func benchmarkDrain(b *testing.B, size int) {
 	d := start(b, onDisk(b))
 	defer d.stop(b)
-	fill(b, d, 1, b.N+1000)
+	fill(b, d, 1, b.N+size)
 	b.ResetTimer()
 	var o Ops
 	for next := uint64(0); next < uint64(b.N); {
-		items, err := d.Load(1, 0, next, 1000)
+		items, err := d.Load(1, 0, next, size)
 		if err != nil || len(items) == 0 {
 			b.Fatal(len(items), err)
 		}

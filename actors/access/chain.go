@@ -55,6 +55,7 @@ type Chain struct {
 	started time.Time
 	version atomic.Uint64 // grows with each change that concerns everybody
 	told    announcer
+	changes atomic.Uint64 // how many were announced
 }
 
 // step is a module with what else it can do.
@@ -134,6 +135,7 @@ func (c *Chain) clock() uint32 { return uint32(time.Since(c.started)/time.Second
 //
 // Errors of back ends are logged, counted, and decide as Unavailable.
 func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decision, string) {
+	before := c.changes.Load()
 	if why, banned := c.o.Bans.banned(cred); banned {
 		return nil, Banned, why
 	}
@@ -144,7 +146,9 @@ func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decisi
 	switch d {
 	case Accept:
 		c.o.Backoff.Succeeded(cred.Peer, cred.Username)
-		return c.admitted(cred, s, r), Accept, r.Why
+		id := c.admitted(cred, s, r)
+		id.seen = before
+		return id, Accept, r.Why
 	case BadCredential:
 		c.o.Backoff.Failed(cred.Peer, cred.Username)
 	}
@@ -154,20 +158,32 @@ func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decisi
 // Vouched is Admit for a client that has proved by an Exchange that it is
 // cred.Username: no module is asked for its password.
 func (c *Chain) Vouched(cred *Credentials) (*Identity, Decision, string) {
+	before := c.changes.Load()
 	if why, banned := c.o.Bans.banned(cred); banned {
 		return nil, Banned, why
 	}
 	c.o.Backoff.Succeeded(cred.Peer, cred.Username)
+	s, r := c.vouching(cred.Username)
+	id := c.admitted(cred, s, r)
+	id.seen = before
+	return id, Accept, "enhanced authentication"
+}
+
+// vouching is the step of the node's own users if the user is one of them, and
+// what it knows of him.
+func (c *Chain) vouching(user string) (*step, Result) {
 	r := Result{Verdict: Allow}
+	own := c.own()
+	if own == nil || c.o.Scram.knows(user) {
+		return nil, r
+	}
 	for _, s := range c.steps {
-		if a, ok := s.Module.(*Accounts); ok && a == c.own() && !c.o.Scram.knows(cred.Username) {
-			if x, ok := a.get(cred.Username); ok {
-				r.Superuser = x.superuser
-				return c.admitted(cred, s, r), Accept, "enhanced authentication, " + a.Name()
-			}
+		if x, ok := own.get(user); ok && s.Module == Module(own) {
+			r.Superuser = x.superuser
+			return s, r
 		}
 	}
-	return c.admitted(cred, nil, r), Accept, "enhanced authentication"
+	return nil, r
 }
 
 // MayTry tells whether an Exchange may begin: not for somebody who is banned, or
@@ -284,6 +300,7 @@ func (c *Chain) Announce(s Selector) {
 	if s == (Selector{}) {
 		c.version.Add(1)
 	}
+	c.changes.Add(1)
 	c.told.tell(s)
 }
 

@@ -17,6 +17,7 @@ type Identity struct {
 	cred   *Credentials // without the password; nil if no module needs them
 
 	mu        sync.Mutex
+	seen      uint64 // how many changes were announced when it was admitted or refreshed
 	version   uint64 // of the chain's rules that the cache is about
 	cache     cache
 	claims    []acl.Rule // those of a token
@@ -210,12 +211,24 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	return l.rules, nil
 }
 
+// Outdated tells whether a change was announced since the client began to be
+// admitted, or was last refreshed. Whoever starts to hold an Identity asks once,
+// after OnChange can find it, so that a change in between is not missed.
+func (id *Identity) Outdated() bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.seen != id.chain.changes.Load()
+}
+
 // Refresh judges the client anew after a change: false says that it may not stay
 // connected, for it is banned, its token has expired or its user is gone. What
 // its topics are about is asked for again when they are next used. A back end
 // that cannot answer changes nothing but that.
 func (id *Identity) Refresh(ctx context.Context) bool {
 	c := id.chain
+	id.mu.Lock()
+	id.seen = c.changes.Load()
+	id.mu.Unlock()
 	if id.banned() || id.expired() {
 		return false
 	}

@@ -156,6 +156,31 @@ func TestADecisionUnderWayDuringAChangeIsNotKept(t *testing.T) {
 	}
 }
 
+func TestAChangeWhileAClientIsAdmittedIsNotMissed(t *testing.T) {
+	var c *Chain
+	m := &fake{"m", func(_ context.Context, cred *Credentials) (Result, error) {
+		if cred.ClientID == "late" {
+			c.Announce(Selector{Username: "u"}) // the user is deleted now
+		}
+		return Result{Verdict: Allow}, nil
+	}}
+	c = NewChain(Options{Modules: []Module{m}})
+	late, early := admit(t, c, Credentials{ClientID: "late"}), admit(t, c, Credentials{})
+	if !late.Outdated() || early.Outdated() {
+		t.Error("it is missed, or seen where there is none")
+	}
+	if !late.Refresh(context.Background()) || late.Outdated() {
+		t.Error("a refresh does not make up for it")
+	}
+	c.Announce(Selector{ClientID: "x"})
+	if !early.Outdated() {
+		t.Error("a later change is missed")
+	}
+	if id, _, _ := c.Vouched(&Credentials{}); id.Outdated() {
+		t.Error("who proved itself otherwise begins outdated")
+	}
+}
+
 func TestRefreshTellsWhoMayNotStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var answer Result

@@ -3,6 +3,7 @@ package connections
 import (
 	"errors"
 	"net"
+	"net/http"
 )
 
 // Opened is a new connection on which the client may send its CONNECT.
@@ -11,6 +12,13 @@ type Opened struct {
 	// UserName, if not empty, stands above that of the CONNECT: the client has
 	// proved it, for example by a certificate.
 	UserName string
+	// Header is what the request for a WebSocket said about who asks: some of
+	// Cookie, Authorization, X-Forwarded-For, Origin and User-Agent, a few KB at
+	// most. nil without a WebSocket. Nobody has proved any of it.
+	Header http.Header
+	// CertCN and CertDN are the common and the distinguished name of the
+	// client's certificate, which has been verified; empty without one.
+	CertCN, CertDN string
 }
 
 // OpenError says why a connection did not come as far as its CONNECT.

@@ -162,6 +162,22 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 	return r, err
 }
 
+// Review looks whether the client that was admitted still has an entry. Where only
+// the client itself may read that, nothing can be said.
+func (m *Module) Review(ctx context.Context, c *access.Credentials) (access.Result, error) {
+	v := template.Of(c)
+	e, ok, err := m.find(ctx, &v, m.o.SuperAttribute)
+	switch {
+	case err != nil || !ok:
+		return access.Result{}, err
+	case e != nil:
+		return access.Result{Verdict: access.Allow, Superuser: m.super(e), Why: "ldap"}, nil
+	case m.o.BindDN == "" && m.o.UserDN != "":
+		return access.Result{}, nil
+	}
+	return access.Result{Verdict: access.Deny, Why: "ldap: the user is gone"}, nil
+}
+
 func (m *Module) authenticateAs(ctx context.Context, v *template.Values, password []byte) (access.Result, error) {
 	dn, ok := m.userDN.Fill(v, ldap.EscapeDN)
 	if !ok {

@@ -194,6 +194,27 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 	return r, nil
 }
 
+// Review looks whether the client that was admitted still has a document.
+func (m *Module) Review(ctx context.Context, c *access.Credentials) (access.Result, error) {
+	v := template.Of(c)
+	query, ok := m.auth.fill(&v)
+	if m.auth == nil || !ok {
+		return access.Result{}, nil
+	}
+	user, err := m.one(ctx, "auth_query", m.o.AuthCollection, query)
+	if err != nil {
+		return access.Result{}, err
+	}
+	if user == nil {
+		return access.Result{Verdict: access.Deny, Why: "mongo: auth_query: the user is gone"}, nil
+	}
+	super, err := m.isSuper(ctx, &v)
+	if err != nil {
+		return access.Result{}, err
+	}
+	return access.Result{Verdict: access.Allow, Superuser: super, Why: "mongo: auth_query"}, nil
+}
+
 func (m *Module) isSuper(ctx context.Context, v *template.Values) (bool, error) {
 	if m.super == nil {
 		return false, nil

@@ -95,7 +95,8 @@ func TestPostgreSQLDoesWhatABackEndMust(t *testing.T) {
 			o.Addr = addr
 			return open(t, o)
 		},
-		Add:  func(t testing.TB, u suite.User) { add(t, db, u) },
+		Add:    func(t testing.TB, u suite.User) { add(t, db, u) },
+		Remove: func(t testing.TB, name string) { exec(t, db, "DELETE FROM mqtt_user WHERE username = $1", name) },
 		Stop: s.Stop, Start: s.Start,
 	})
 }

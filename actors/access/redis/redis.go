@@ -133,6 +133,27 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 	return r, nil
 }
 
+// Review looks whether the client that was admitted is still there.
+func (m *Module) Review(ctx context.Context, c *access.Credentials) (access.Result, error) {
+	v := template.Of(c)
+	args, ok := m.auth.fill(&v)
+	if !ok {
+		return access.Result{}, nil
+	}
+	values, err := m.do(ctx, "auth_cmd", args)
+	if err != nil {
+		return access.Result{}, err
+	}
+	if len(values) == 0 || values[0] == absent {
+		return access.Result{Verdict: access.Deny, Why: "redis: auth_cmd: the user is gone"}, nil
+	}
+	super, err := m.isSuper(ctx, &v)
+	if err != nil {
+		return access.Result{}, err
+	}
+	return access.Result{Verdict: access.Allow, Superuser: super, Why: "redis: auth_cmd"}, nil
+}
+
 func (m *Module) isSuper(ctx context.Context, v *template.Values) (bool, error) {
 	args, ok := m.super.fill(v)
 	if !ok {

@@ -87,7 +87,8 @@ func TestRedisDoesWhatABackEndMust(t *testing.T) {
 			o.Addrs = []string{addr}
 			return open(t, o)
 		},
-		Add:  func(t testing.TB, u suite.User) { add(t, c, u) },
+		Add:    func(t testing.TB, u suite.User) { add(t, c, u) },
+		Remove: func(t testing.TB, name string) { must(t, c.Del(t.Context(), "mqtt_user:"+name).Err()) },
 		Stop: s.Stop, Start: s.Start,
 	})
 }

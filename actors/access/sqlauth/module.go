@@ -108,6 +108,26 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 	return r, nil
 }
 
+// Review looks whether the client that was admitted is still in the table.
+func (m *Module) Review(ctx context.Context, c *access.Credentials) (access.Result, error) {
+	if m.auth == nil {
+		return access.Result{}, nil
+	}
+	v := template.Of(c)
+	_, rows, err := m.rows(ctx, "auth_query", m.auth, &v, 1)
+	if err != nil {
+		return access.Result{}, err
+	}
+	if len(rows) == 0 {
+		return access.Result{Verdict: access.Deny, Why: m.name + ": auth_query: the user is gone"}, nil
+	}
+	super, err := m.isSuper(ctx, &v)
+	if err != nil {
+		return access.Result{}, err
+	}
+	return access.Result{Verdict: access.Allow, Superuser: super, Why: m.name + ": auth_query"}, nil
+}
+
 func (m *Module) isSuper(ctx context.Context, v *template.Values) (bool, error) {
 	if m.super == nil || m.super.Needs(v) {
 		return false, nil

@@ -47,9 +47,9 @@ type Module struct {
 	noMatch          access.Verdict
 }
 
-// New checks the requests. It does not connect. The Module judges topics only if
-// Options.ACL is asked: see Judge.
-func New(o Options) (*Module, error) {
+// New checks the requests. It does not connect. The module is an access.Closer, and
+// an access.Judge if Options.ACL is asked.
+func New(o Options) (access.Module, error) {
 	m := &Module{noMatch: o.NoMatch}
 	for _, r := range []struct {
 		key  string
@@ -84,6 +84,9 @@ func New(o Options) (*Module, error) {
 		Transport: m.transport, Timeout: o.Timeout,
 		// Somewhere else a password would be sent to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if m.acl != nil {
+		return judging{m}, nil
 	}
 	return m, nil
 }
@@ -129,15 +132,7 @@ func (m *Module) Authenticate(ctx context.Context, c *access.Credentials) (acces
 	return r, nil
 }
 
-// Judge is the Module as one that judges topics, and nil if it is not asked about
-// them.
-func (m *Module) Judge() access.Judge {
-	if m.acl == nil {
-		return nil
-	}
-	return judging{m}
-}
-
+// judging is a Module that decides about topics, too.
 type judging struct{ *Module }
 
 // Authorize asks whether the client may do something with a topic.

@@ -28,6 +28,8 @@ type Backend struct {
 	Open func(t testing.TB, addr, scheme string) access.Module
 	// Add makes the server know a user.
 	Add func(t testing.TB, u User)
+	// Remove makes it forget one; nil if the back end does not review who was admitted.
+	Remove func(t testing.TB, name string)
 	// Stop and Start are an outage. Start returns when the server answers.
 	Stop, Start func(testing.TB)
 	// Schemes are those that the back end can have; nil is all.
@@ -77,6 +79,9 @@ func Run(t *testing.T, b Backend) {
 	}
 	if !b.NoRules {
 		t.Run("rows say what may be published and subscribed to", r.rules)
+	}
+	if b.Remove != nil {
+		t.Run("a user that is gone may not stay", r.review)
 	}
 	t.Run("hostile texts achieve nothing", r.injection)
 	t.Run("an outage is an error and passes", r.outage)
@@ -265,6 +270,26 @@ func (r *run) rules(t *testing.T) {
 	if got := Allowed(t, Rules(t, m, stranger), stranger, acl.Publish, "in/1"); got != access.Ignore {
 		t.Errorf("without rows: %v, want ignore", got)
 	}
+}
+
+func (r *run) review(t *testing.T) {
+	plain := r.user(t, "leaver", nil)
+	super := r.user(t, "leader", func(u *User) { u.Super = true })
+	m := r.open(t, r.Addr, r.first())
+	review := func(name string, want access.Verdict, isSuper bool) {
+		t.Helper()
+		c := Client(name, "")
+		c.Password = nil
+		got, err := m.(access.Reviewer).Review(t.Context(), c)
+		if err != nil || got.Verdict != want || got.Superuser != isSuper {
+			t.Fatalf("%s: %v, %v; want %v, superuser %t", name, got, err, want, isSuper)
+		}
+	}
+	review(plain.Name, access.Allow, false)
+	review(super.Name, access.Allow, true)
+	r.Remove(t, plain.Name)
+	review(plain.Name, access.Deny, false)
+	review(super.Name, access.Allow, true)
 }
 
 // briefly authenticates with little time. It must come back soon after that.

@@ -19,6 +19,14 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		return
 	}
 	present := s.sub != nil
+	if s.owned(m.Owner) {
+		s.refusedTo(c, m.Conn, m.Generation)
+		return
+	}
+	if s.needsJudging(m) {
+		s.rejudge(m.Judge, m.Generation, m)
+		return
+	}
 	if present && s.expiry == 0 { // it ends with its connection [MQTT-3.1.2-6]
 		s.discard(c, &Discard{ReplyTo: m.Conn})
 		return
@@ -31,7 +39,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.lastGen = m.Generation
 	s.clean, s.expiry, s.expires, s.will = m.Client.Clean, m.Expiry, 0, nil // [MQTT-3.1.3-9]
 	s.link = &link{
-		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will,
+		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will, judge: m.Judge,
 		generation: m.Generation, maxPacket: m.MaxPacket, aliases: delivery.NewAliases(m.Aliases),
 	}
 	s.first = !present
@@ -85,6 +93,7 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 		return false
 	}
 	s.created = time.Now().Unix()
+	s.owner = m.Owner
 	durable := s.rt.Durable != nil && s.rt.Durable(m)
 	if durable && s.rt.Disk.Refusing() {
 		s.refuse(c, m, protocol.QuotaExceeded)
@@ -160,6 +169,10 @@ func (s *session) lose(w *Will, now int64) {
 // discard ends the session because a client wants a clean one, or an operator
 // wants it gone. A session that is ending already answers too.
 func (s *session) discard(c actor.Context, m *Discard) {
+	if m.Owned && s.owned(m.Owner) {
+		s.refusedTo(c, m.ReplyTo, m.Generation)
+		return
+	}
 	if l := s.link; l != nil {
 		s.finish()
 		s.unlink()

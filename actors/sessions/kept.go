@@ -293,7 +293,7 @@ func (s *session) putSession() {
 		return
 	}
 	r := &store.Session{
-		ID: s.keep.id, ClientID: s.id, Created: s.created, Clean: s.clean,
+		ID: s.keep.id, ClientID: s.id, Owner: s.owner, Created: s.created, Clean: s.clean,
 		Connected: s.link != nil, Expiry: s.expiry, Expires: s.expires,
 	}
 	will := s.will

@@ -65,6 +65,13 @@ type Attach struct {
 	MaxPacket  int   // Maximum Packet Size of the client; 0 for none
 	Aliases    int   // Topic Alias Maximum of the client
 	Expiry     int64 // seconds that the session outlives the connection; Never
+	// Owner is the user name that has been proved, empty without authentication.
+	// A session that has an owner is not given to anybody else: Refused.
+	Owner string
+	// Judge says what the client may do; nil: everything. Subscriptions of a
+	// session that was there are looked at before the client has it.
+	Judge  Judge
+	judged bool
 }
 
 // Attached tells the connection that it owns the session now.
@@ -118,7 +125,14 @@ type Drained struct{ Generation uint64 }
 
 // Discard ends the session and everything in it. Ended is told to ReplyTo, if
 // it is not nil, when the session's actor has stopped.
-type Discard struct{ ReplyTo *actor.PID }
+type Discard struct {
+	ReplyTo *actor.PID
+	// Owned says that it is a client that asks, who is Owner: see Attach. Then
+	// the answer may be Refused with Generation.
+	Owned      bool
+	Owner      string
+	Generation uint64
+}
 
 // Ended answers Discard.
 type Ended struct{ ClientID protocol.ClientID }
@@ -222,6 +236,8 @@ func (*Attach) MailboxClass() kernel.Class      { return kernel.Subscribe }
 func (*Detach) MailboxClass() kernel.Class      { return kernel.Subscribe }
 func (*Discard) MailboxClass() kernel.Class     { return kernel.Subscribe }
 func (*Drained) MailboxClass() kernel.Class     { return kernel.Ack }
+func (*Rejudge) MailboxClass() kernel.Class     { return kernel.Subscribe }
+func (*judged) MailboxClass() kernel.Class      { return kernel.Subscribe }
 func (*Input) MailboxClass() kernel.Class       { return kernel.Ack }
 func (*Subscribe) MailboxClass() kernel.Class   { return kernel.Subscribe }
 func (*Unsubscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
@@ -231,6 +247,8 @@ func (*Change) MailboxClass() kernel.Class      { return kernel.Subscribe }
 // connections end independently of each other.
 func (*Attached) IgnoreDeadLetterLogging()  {}
 func (*Refused) IgnoreDeadLetterLogging()   {}
+func (*Rejudge) IgnoreDeadLetterLogging()   {}
+func (*judged) IgnoreDeadLetterLogging()    {}
 func (*TakenOver) IgnoreDeadLetterLogging() {}
 func (*Down) IgnoreDeadLetterLogging()      {}
 func (*Detach) IgnoreDeadLetterLogging()    {}

@@ -119,6 +119,7 @@ func (s *session) restored() {
 func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	m := &r.Session
 	s.id, s.created, s.clean, s.expiry = m.ClientID, m.Created, m.Clean, m.Expiry
+	s.owner = m.Owner
 	s.keep = &keeping{id: m.ID}
 	saved := savedState(r)
 	s.state = delivery.Restore(s.rt.Limits, s.id, saved)

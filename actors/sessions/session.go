@@ -24,6 +24,7 @@ type link struct {
 	line       *Line // nil until something had to be held back
 	client     *Client
 	will       *Will
+	judge      Judge
 	aliases    *delivery.Aliases
 	generation uint64
 	maxPacket  int
@@ -36,6 +37,7 @@ type session struct {
 	self      *actor.PID
 	shard     *actor.PID
 	id        protocol.ClientID
+	owner     string // user name that it belongs to; empty for anybody's
 	sub       *topics.Subscriber
 	link      *link
 	out       *delivery.Out    // while at work
@@ -126,6 +128,12 @@ func (s *session) attached(c actor.Context) {
 		s.work()
 	case *recovered:
 		s.goOn(c)
+	case *Rejudge:
+		if s.current(m.Generation) && s.link.judge != nil {
+			s.rejudge(s.link.judge, m.Generation, nil)
+		}
+	case *judged:
+		s.onJudged(c, m)
 	case *Detach:
 		s.detach(c, m)
 	case *Discard:

@@ -28,11 +28,12 @@ const (
 	SessionEnded               // the session ended with the message pending
 	SessionCrash               // the session's actor crashed with the message pending
 	StoreLost                  // the store could not give it back
+	Revoked                    // the client may not have it any more
 	numReasons
 )
 
 var reasonNames = [numReasons]string{
-	"queue_full", "expired", "offline_qos0", "loop_ignored", "packet_too_big", "session_ended", "session_crash", "store_lost",
+	"queue_full", "expired", "offline_qos0", "loop_ignored", "packet_too_big", "session_ended", "session_crash", "store_lost", "access_revoked",
 }
 
 // String is the reason as metrics and logs name it.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"emqttd/protocol"
+	"emqttd/protocol/topic"
 )
 
 // Limits are the settings that all sessions of a node share. They are not
@@ -70,7 +71,8 @@ type State struct {
 	owner    protocol.ClientID
 	dropped  uint64
 	enqueued uint64
-	quota    int32 // window size of the present connection
+	forbid   func(topic.Name) bool // nil: everything that waits may be sent
+	quota    int32                 // window size of the present connection
 	online   bool
 	retry    bool // of the present connection: MQTT 3.x
 	high     bool // the queue was last told to be filling up
@@ -279,6 +281,9 @@ func (s *State) forward(out *Out, it item, now int64) {
 	case it.msg.Expired(now):
 		s.finished(out, &it, false)
 		s.drop(out, Expired)
+	case s.forbid != nil && s.forbid(it.msg.Topic):
+		s.finished(out, &it, false)
+		s.drop(out, Revoked)
 	case it.qos == protocol.AtMostOnce:
 		s.finished(out, &it, false)
 		out.send(&it, 0, false, now)
@@ -286,6 +291,11 @@ func (s *State) forward(out *Out, it item, now int64) {
 		s.launch(out, it, now)
 	}
 }
+
+// Forbid makes the state drop what waits with a topic that f says the client may
+// not have any more, instead of sending it; nil ends that. What is in flight goes
+// on: the client has it.
+func (s *State) Forbid(f func(topic.Name) bool) { s.forbid = f }
 
 // Waiting tells whether Fill could send more if the connection had room.
 func (s *State) Waiting() bool {

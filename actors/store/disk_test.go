@@ -163,3 +163,45 @@ func TestAMessageOfSeveralSessionsIsKeptOnce(t *testing.T) {
 		t.Errorf("after the last release there still is %v, %v", got, err)
 	}
 }
+
+func TestASessionThatEndsLeavesNothingBehind(t *testing.T) {
+	d := start(t, options(vfs.NewMem()))
+	defer d.stop(t)
+	fillSome(t, d)
+	r := d.Begin()
+	both := message(1)
+	for sid := SessionID(1); sid <= 2; sid++ {
+		r.Enter(sid, &Item{Seq: someItems, Message: both, QoS: 1, Shared: true})
+	}
+	r.Part()
+	ended := make(chan error, someSessions)
+	for sid := SessionID(1); sid <= someSessions; sid++ {
+		if sid != 2 {
+			d.End(sid, func(err error) { ended <- err })
+		}
+	}
+	for range someSessions - 1 {
+		if err := await(t, ended); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.bury() // what has ended is due
+	d.bury()
+	if err := d.commit(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	check, err := d.Check()
+	if err != nil || check.Orphans != 0 || check.Records["sessions"] != 1 || check.Records["queued"] != someItems+1 || check.Unresolved != 0 {
+		t.Errorf("%+v, %v", check, err)
+	}
+	if n := check.Records["shared_messages"]; n != 2 {
+		t.Errorf("%d shared messages are left, 2 are waited for", n)
+	}
+	d.Release([]*protocol.Message{both})
+	if err := d.commit(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	if check, err := d.Check(); err != nil || check.Records["shared_messages"] != 1 {
+		t.Errorf("%+v, %v", check, err)
+	}
+}

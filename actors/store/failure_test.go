@@ -79,7 +79,7 @@ func failFrom(t *testing.T, n int64) (reached bool) {
 	o.memTable = 20 << 10
 	l := &load{d: start(t, o)}
 	on.Store(true)
-	for range 500 {
+	for range 300 {
 		l.commit(t)
 	}
 	_ = l.d.commit(t, nil) // whether it is safe is not the question here

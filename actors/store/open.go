@@ -114,6 +114,9 @@ func (d *Disk) openPebble(dir string, lock *pebble.Lock) (db *pebble.DB, err err
 		WALBytesPerSync:           512 << 10,
 		BytesPerSync:              1 << 20,
 		MaxManifestFileSize:       16 << 20,
+		// Ranges in memory make iterators slow, the more the slower: written out
+		// soon, they are few. It gives the room of a long queue back, too.
+		FlushDelayDeleteRange: 2 * time.Second,
 	}
 	o.EventListener = &pebble.EventListener{
 		WriteStallBegin: func(pebble.WriteStallBeginInfo) { d.figures.delayed.Store(true) },

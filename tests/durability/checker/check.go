@@ -50,6 +50,20 @@ func (c *client) must(n int) (filter string, yes bool) {
 	return "", false
 }
 
+// covered tells whether a message has an order at the client: a subscription of
+// its own was there when it was sent for the first time. One that came with a
+// later attempt of its publisher may come behind those that were sent meanwhile.
+func (c *client) covered(n int) bool {
+	m := &c.world.messages[n]
+	for i := range c.subs {
+		s := &c.subs[i]
+		if s.sent > c.began && s.acked != 0 && s.acked < m.sent && s.unsub == 0 && !group(s.filter) && matches(s.filter, m.topic) {
+			return true
+		}
+	}
+	return false
+}
+
 // Drain brings everybody back, lets them finish what they have begun, and takes
 // what is in their queues. It returns the promises that the broker has broken
 // since the world began; nil for none. Afterwards the world can go on.
@@ -73,7 +87,7 @@ func (w *World) Drain(limit time.Duration) []string {
 	first := len(w.messages)
 	w.mu.Unlock()
 	w.ends(stop)
-	w.drive(stop, func() bool { return w.finished() && w.ended(first) })
+	w.drive(stop, func() bool { return w.finished() && w.ended(first) && w.complete(reader) })
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,15 +215,31 @@ func (w *World) lost(c *client, n int) {
 	m.refused = true // it is told once
 }
 
-// retained compares the retained messages with what was acknowledged last.
-func (w *World) retained(reader *client) {
+// lastRetained are the messages by which each topic was set or cleared last.
+func (w *World) lastRetained() map[string]int {
 	last := map[string]int{}
 	for n := range w.messages {
 		if m := &w.messages[n]; m.retain && m.acked != 0 {
 			last[m.topic] = n
 		}
 	}
-	for name, n := range last {
+	return last
+}
+
+// complete tells whether the reader has all retained messages; they may come
+// later than what is published meanwhile.
+func (w *World) complete(reader *client) bool {
+	for _, n := range w.lastRetained() {
+		if reader.got[n] == 0 && !w.messages[n].clearing {
+			return false
+		}
+	}
+	return true
+}
+
+// retained compares the retained messages with what was acknowledged last.
+func (w *World) retained(reader *client) {
+	for name, n := range w.lastRetained() {
 		want := !w.messages[n].clearing
 		if want && reader.got[n] == 0 {
 			w.fault("retained message %d of %s is lost", n, name)

@@ -137,10 +137,10 @@ func (c *client) note(n int, qos protocol.QoS) {
 		return
 	}
 	l := lane{client: m.client, topic: m.topic, qos: m.qos, got: qos}
-	if last := c.last[l]; last > n {
+	if last := c.last[l]; last > n && c.covered(n) {
 		w.fault("%s: message %d of %s to %s (QoS %d) came after %d", c.ID, n, w.clients[m.client].ID, m.topic, m.qos, last)
 	}
-	c.last[l] = n
+	c.last[l] = max(c.last[l], n)
 }
 
 // ack takes an acknowledgement of something published, or PUBREL.

@@ -61,6 +61,7 @@ type Module struct {
 	search                 *pool.Pool[*ldap.Conn] // bound as BindDN
 	bind                   *pool.Pool[*ldap.Conn] // bound as whoever came last
 	userDN, authDN, filter template.Template
+	naming                 naming
 	teller                 stored.Teller
 }
 
@@ -105,6 +106,10 @@ func New(o Options) (*Module, error) {
 				return nil, fmt.Errorf("auth.ldap.%s: %w", key, err)
 			}
 		}
+	}
+	m.naming = parseNaming(o.Filter)
+	if o.UserDN != "" {
+		m.naming = parseNaming(o.UserDN)
 	}
 	m.search = pool.New(o.Pool, 5*time.Minute, m.dialBound, end)
 	m.bind = pool.New(o.Pool, 5*time.Minute, m.dialer.dial, end)
@@ -275,7 +280,9 @@ func (m *Module) super(e *ldap.Entry) bool {
 	return strings.EqualFold(value, "TRUE") || value == "1"
 }
 
-// Rules are those of the attributes of the client's entry.
+// Rules are those of the attributes of the client's entry. Directories take "Alice "
+// for "alice", MQTT does not: a client that another module has let in by such a name
+// is not the one that the rules are for, and may do nothing.
 func (m *Module) Rules(ctx context.Context, c *access.Credentials) ([]acl.Rule, error) {
 	attributes := []struct {
 		name   string
@@ -294,9 +301,12 @@ func (m *Module) Rules(ctx context.Context, c *access.Credentials) ([]acl.Rule, 
 		return stored.DenyAll("ldap: the client's name is not text"), nil
 	}
 	v := template.Of(c)
-	e, _, err := m.find(ctx, &v, names...)
+	e, _, err := m.find(ctx, &v, append(names, m.naming.attribute)...)
 	if err != nil {
 		return nil, err
+	}
+	if e != nil && !m.naming.is(e, &v) {
+		return stored.DenyAll("ldap: the directory writes the client's name in another way"), nil
 	}
 	var g stored.Grants
 	for _, a := range attributes {

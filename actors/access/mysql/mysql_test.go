@@ -98,7 +98,7 @@ func TestMySQLDoesWhatABackEndMust(t *testing.T) {
 		},
 		Add:    func(t testing.TB, u suite.User) { add(t, db, u) },
 		Remove: func(t testing.TB, name string) { exec(t, db, "DELETE FROM mqtt_user WHERE username = ?", name) },
-		Stop: s.Stop, Start: s.Start,
+		Stop:   s.Stop, Start: s.Start,
 	})
 }
 

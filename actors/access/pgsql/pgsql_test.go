@@ -97,7 +97,7 @@ func TestPostgreSQLDoesWhatABackEndMust(t *testing.T) {
 		},
 		Add:    func(t testing.TB, u suite.User) { add(t, db, u) },
 		Remove: func(t testing.TB, name string) { exec(t, db, "DELETE FROM mqtt_user WHERE username = $1", name) },
-		Stop: s.Stop, Start: s.Start,
+		Stop:   s.Stop, Start: s.Start,
 	})
 }
 

@@ -89,7 +89,7 @@ func TestRedisDoesWhatABackEndMust(t *testing.T) {
 		},
 		Add:    func(t testing.TB, u suite.User) { add(t, c, u) },
 		Remove: func(t testing.TB, name string) { must(t, c.Del(t.Context(), "mqtt_user:"+name).Err()) },
-		Stop: s.Stop, Start: s.Start,
+		Stop:   s.Stop, Start: s.Start,
 	})
 }
 

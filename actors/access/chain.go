@@ -119,6 +119,10 @@ func (c *Chain) Users() *Accounts { return c.o.Users }
 // Clients: see Users.
 func (c *Chain) Clients() *Accounts { return c.o.Clients }
 
+// Judges tells whether there is anything that decides about topics, so that what
+// is allowed may change. Besides, a token may bring rules.
+func (c *Chain) Judges() bool { return c.judges || c.remote }
+
 // Bans is the list of banned clients, nil if there is none.
 func (c *Chain) Bans() *Bans { return c.o.Bans }
 

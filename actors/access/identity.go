@@ -229,7 +229,7 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 	id.mu.Lock()
 	id.seen = c.changes.Load()
 	id.mu.Unlock()
-	if id.banned() || id.expired() {
+	if id.banned() || id.Expired() {
 		return false
 	}
 	if id.step >= 0 {
@@ -254,7 +254,7 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 	id.loaded, id.cache = nil, cache{}
 	id.epoch++
 	id.mu.Unlock()
-	return !id.expired()
+	return !id.Expired()
 }
 
 func (id *Identity) banned() bool {
@@ -266,7 +266,8 @@ func (id *Identity) banned() bool {
 	return banned
 }
 
-func (id *Identity) expired() bool {
+// Expired tells whether Expires is over.
+func (id *Identity) Expired() bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	return id.expires != 0 && time.Now().Unix() >= id.expires

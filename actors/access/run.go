@@ -9,9 +9,6 @@ import (
 // Run does what goes on besides answering, until ctx ends: it watches
 // etc/acl.conf and those modules that learn of changes, and polls the others.
 func (c *Chain) Run(ctx context.Context) {
-	if c.o.AllowAnonymous {
-		c.o.Log.Info("anybody may connect: mqtt.allow_anonymous is true")
-	}
 	var all sync.WaitGroup
 	defer all.Wait()
 	if f := c.o.ACL; f != nil {

@@ -129,7 +129,11 @@ func status(r *Request) Result {
 		}
 		return Result{Text: text + "emqttd is not running\n", ExitCode: 1}
 	}
-	return Result{Text: text + fmt.Sprintf("emqttd %s is running\n", r.Sources.Version)}
+	text += fmt.Sprintf("emqttd %s is running\n", r.Sources.Version)
+	if r.Sources.AllowAnonymous {
+		text += "anybody may connect: mqtt.allow_anonymous is true\n"
+	}
+	return Result{Text: text}
 }
 
 func broker(r *Request) Result {

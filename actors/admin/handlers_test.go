@@ -14,7 +14,7 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		args, want string
 		code       int
 	}{
-		{"status", "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\n", 0},
+		{"status", "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\nanybody may connect: mqtt.allow_anonymous is true\n", 0},
 		{"broker stats", "clients/count       : 2\nclients/max         : 5\nroutes/count        : 2\n", 0},
 		{"broker metrics", "bytes/received          : 1\npackets/sent            : 2\n", 0},
 		{"clients list", "Client(c1, clean_sess=true, username=undefined, peername=127.0.0.1:52011, connected_at=1479808000)\n" +

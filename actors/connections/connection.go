@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
@@ -61,6 +62,7 @@ type connection struct {
 	accepted *accepted // until online
 	t        Transport
 	client   *sessions.Client
+	identity *access.Identity
 	listener *Listener
 	reader   reader
 	box      outbox
@@ -97,7 +99,7 @@ func (c *connection) Receive(ctx actor.Context) {
 			c.create(ctx)
 		}
 	case *sessions.Refused:
-		if m.Generation == c.gen && c.phase == attaching {
+		if m.Generation == c.gen && (c.phase == attaching || c.phase == discarding) {
 			c.refuse(m.Code)
 			c.close(ctx, "session_refused", 0)
 		}
@@ -124,6 +126,8 @@ func (c *connection) Receive(ctx actor.Context) {
 		if m.Generation == c.gen {
 			c.close(ctx, m.Reason, m.Code)
 		}
+	case *revoked:
+		c.close(ctx, "access_revoked", protocol.NotAuthorized)
 	case *Kick:
 		c.close(ctx, "kick", protocol.AdministrativeAction)
 	case *Redirect:
@@ -142,6 +146,7 @@ func (c *connection) Receive(ctx actor.Context) {
 // begin claims the client identifier.
 func (c *connection) begin(ctx actor.Context, a *accepted) {
 	c.accepted, c.t, c.client, c.listener = a, a.transport, a.client, a.listener
+	c.identity = a.identity
 	c.box = outbox{t: a.transport, owner: c, timeout: a.listener.SendTimeout}
 	c.rt.Metrics.Gauge(metrics.Clients, 1)
 	c.claim(ctx)
@@ -166,7 +171,9 @@ func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
 		c.create(ctx)
 	case c.client.Clean: // [MQTT-3.1.2-6]
 		c.phase, c.session = discarding, m.Session
-		ctx.Request(m.Session, &sessions.Discard{ReplyTo: c.self})
+		ctx.Request(m.Session, &sessions.Discard{
+			ReplyTo: c.self, Owned: true, Owner: c.owner(), Generation: c.gen,
+		})
 	default:
 		c.phase, c.session = attaching, m.Session
 		ctx.Request(m.Session, c.attach())
@@ -185,7 +192,25 @@ func (c *connection) attach() *sessions.Attach {
 	return &sessions.Attach{
 		Client: a.client, Conn: c.self, Outbox: &c.box, Generation: c.gen, Connack: a.connack,
 		Will: a.will, Quota: a.quota, MaxPacket: a.maxPacket, Aliases: a.aliases, Expiry: a.expiry,
+		Owner: c.owner(), Judge: c.judge(),
 	}
+}
+
+// owner is the user whose the session becomes; nobody's without authentication,
+// where a user name proves nothing.
+func (c *connection) owner() string {
+	if c.identity.Module() == "" {
+		return ""
+	}
+	return c.identity.Username()
+}
+
+// judge is nil where there is nothing to judge.
+func (c *connection) judge() sessions.Judge {
+	if !c.rt.Access.Judges() && c.identity.Module() == "" {
+		return nil
+	}
+	return c.identity
 }
 
 func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
@@ -209,9 +234,16 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	}
 	a := c.accepted
 	c.accepted = nil
+	c.rt.roster.add(c)
+	if expires := c.identity.Expires(); !expires.IsZero() {
+		c.wake(ctx, expires)
+	}
 	c.reader.c, c.reader.session, c.reader.ephemeral = c, m.Session, a.expiry == 0
 	c.reader.enhanced = a.enhanced
 	c.reader.run(a.rest)
+	if c.identity.Outdated() { // the rules changed while it came in
+		go c.rejudge()
+	}
 	c.rt.Log.Debug("client connected", "client_id", c.client.ClientID, "peer", c.client.Peer,
 		"listener", c.listener.Name, "session_present", m.SessionPresent)
 }
@@ -229,6 +261,10 @@ func (c *connection) wake(ctx actor.Context, at time.Time) {
 func (c *connection) onWake(ctx actor.Context) {
 	switch c.phase {
 	case online:
+		if c.identity.Expired() {
+			c.close(ctx, "access_expired", protocol.NotAuthorized)
+			return
+		}
 		k := c.keepAlive()
 		seen := c.lastSeen.Load()
 		if seen < 0 { // a client that we make wait is not silent
@@ -348,6 +384,7 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	// Whoever sees the socket closed finds it counted, and the session told before
 	// anybody who comes back.
+	c.rt.roster.remove(c)
 	c.rt.Metrics.Gauge(metrics.Clients, -1)
 	c.rt.Metrics.Close(c.done.reason)
 	c.listener.Closed(c.done.reason)

@@ -1,6 +1,7 @@
 package connections
 
 import (
+	"cmp"
 	"strings"
 
 	"emqttd/actors/access"
@@ -30,16 +31,20 @@ var (
 
 // authenticate runs the method that the CONNECT asks for. It returns the last
 // data for the client, which goes into the CONNACK, and who it is.
-func (h *handshake) authenticate() (data []byte, user string, err error) {
+func (h *handshake) authenticate(cred *access.Credentials) (data []byte, user string, err error) {
 	method := h.connect.Properties.AuthMethod
 	x, ok := h.rt.Access.Exchange(method)
 	if !ok {
 		return nil, "", &refusal{code: protocol.BadAuthenticationMethod, reason: "bad_authentication_method"} // [MQTT-4.12.0-1]
 	}
+	if d := h.rt.Access.MayTry(cred.Peer, cred.ClientID, cred.Username); d != access.Accept {
+		return nil, "", verdict(d)
+	}
 	data = h.connect.Properties.AuthData
 	for {
 		reply, done, err := x.Step(data)
 		if err != nil {
+			h.rt.Access.Failed(cred.Peer, cmp.Or(x.Username(), cred.Username))
 			return nil, "", &refusal{code: protocol.NotAuthorized, reason: "auth_failure"} // [MQTT-4.12.0-4]
 		}
 		if done {

@@ -22,6 +22,7 @@ type accepted struct {
 	transport Transport
 	listener  *Listener
 	client    *sessions.Client
+	identity  *access.Identity
 	will      *sessions.Will
 	connack   *mqtt.Connack
 	rest      []byte // what came behind CONNECT
@@ -43,7 +44,7 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 		rt.notOpened(conn, l, err)
 		return
 	}
-	h := &handshake{rt: rt, t: o.Transport, l: l, userName: o.UserName}
+	h := &handshake{rt: rt, t: o.Transport, l: l, opened: o}
 	a, err := h.run()
 	if err != nil {
 		h.refuse(err)
@@ -89,12 +90,13 @@ func (hs *handshakes) close() {
 }
 
 type handshake struct {
-	rt       *Runtime
-	t        Transport
-	l        *Listener
-	userName string // that stands above the CONNECT's, if not empty
-	connect  mqtt.Connect
-	have     []byte // read and not yet handled
+	rt      *Runtime
+	t       Transport
+	l       *Listener
+	opened  Opened
+	connect mqtt.Connect
+	why     string // the access chain decided as it did
+	have    []byte // read and not yet handled
 }
 
 // refusal is an error that is answered with CONNACK.
@@ -174,8 +176,9 @@ func (h *handshake) accept() (*accepted, error) {
 	}
 	ip, port := address(h.t.RemoteAddr())
 	cred := access.Credentials{
-		ClientID: id, Username: strings.Clone(cmp.Or(h.userName, p.UserName)),
-		Password: append([]byte(nil), p.Password...), Peer: ip,
+		ClientID: id, Username: strings.Clone(cmp.Or(h.opened.UserName, p.UserName)),
+		Password: append([]byte(nil), p.Password...), Peer: ip, Listener: h.l.Name,
+		CertCN: h.opened.CertCN, CertDN: h.opened.CertDN, Header: h.opened.Header, Protocol: "mqtt",
 	}
 	if err := h.drained(); err != nil {
 		return nil, err
@@ -184,28 +187,32 @@ func (h *handshake) accept() (*accepted, error) {
 		return nil, err
 	}
 	connack := &mqtt.Connack{}
+	var identity *access.Identity
 	if p.Properties.HasAuthMethod {
-		data, user, err := h.authenticate()
+		data, user, err := h.authenticate(&cred)
 		if err != nil {
 			return nil, err
 		}
 		cred.Username = user
+		if identity, err = h.decided(h.rt.Access.Vouched(&cred)); err != nil {
+			return nil, err
+		}
 		out := &connack.Properties
 		out.HasAuthMethod, out.AuthMethod, out.AuthData = true, strings.Clone(p.Properties.AuthMethod), data
-	} else if err := verdict(h.rt.Access.Authenticate(&cred)); err != nil {
+	} else if identity, err = h.admit(&cred); err != nil {
 		return nil, err
 	}
-	cred.Password = nil
 	a := &accepted{
 		transport: h.t, listener: h.l,
+		identity: identity,
 		client: &sessions.Client{
-			Credentials: cred, Port: port, Listener: h.l.Name,
+			ClientID: id, Username: identity.Username(), Peer: ip, Port: port, Listener: h.l.Name,
 			ConnectedAt: time.Now().Unix(), KeepAlive: p.KeepAlive, Version: p.Version,
 			Clean: p.CleanStart, Bridge: p.Bridge,
 		},
 		connack: connack, enhanced: methodOf(p),
 	}
-	a.will = h.will(&a.client.Credentials)
+	a.will = h.will(identity)
 	h.terms(a, assigned)
 	return a, nil
 }
@@ -240,32 +247,19 @@ func (h *handshake) clientID() (id string, assigned bool, err error) {
 	}
 }
 
-func verdict(d access.Decision) error {
-	switch d {
-	case access.Accept:
-		return nil
-	case access.BadCredential:
-		return &refusal{code: protocol.BadUserNameOrPassword, reason: "auth_failure"}
-	case access.Unavailable:
-		return &refusal{code: protocol.ServerUnavailable, reason: "auth_unavailable"}
-	default:
-		return &refusal{code: protocol.NotAuthorized, reason: "not_authorized"}
-	}
-}
-
 // will keeps the will of the CONNECT, unless the client may not publish it.
-func (h *handshake) will(cred *access.Credentials) *sessions.Will {
+func (h *handshake) will(identity *access.Identity) *sessions.Will {
 	if !h.connect.HasWill {
 		return nil
 	}
 	w := &h.connect.Will
 	m := (&protocol.Message{
 		Topic: w.Topic, Payload: w.Payload, Properties: w.Properties,
-		From: cred.ClientID, QoS: w.QoS, Retain: w.Retain,
+		From: identity.ClientID(), QoS: w.QoS, Retain: w.Retain,
 	}).Clone()
-	if !h.rt.Access.MayPublish(cred, m.Topic) {
+	if !identity.MayPublish(m.Topic) {
 		h.rt.Metrics.Drop("acl_denied", 1)
-		h.rt.Log.Warn("will refused by the access list", "client_id", cred.ClientID, "topic", m.Topic)
+		h.rt.Log.Warn("will refused by the access list", "client_id", m.From, "topic", m.Topic)
 		return nil
 	}
 	if w.Retain && h.rt.Features.NoRetain {
@@ -347,7 +341,7 @@ func (h *handshake) refuse(err error) {
 	}
 	h.rt.Metrics.Refuse(reason)
 	h.rt.Log.Info("connection refused", "peer", h.t.RemoteAddr().String(), "reason", reason,
-		"client_id", h.connect.ClientID, "listener", h.l.Name)
+		"client_id", h.connect.ClientID, "listener", h.l.Name, "decided_by", h.why)
 	h.linger()
 	h.l.Closed(reason)
 }

@@ -100,7 +100,7 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		in.reject(p, protocol.PayloadFormatInvalid) // [MQTT-3.3.2-4] non-normative
 		return nil
 	}
-	if !r.c.rt.Access.MayPublish(&r.c.client.Credentials, p.Topic) {
+	if !r.c.identity.MayPublish(p.Topic) {
 		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
 		in.reject(p, protocol.NotAuthorized)
 		return nil
@@ -285,7 +285,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 			RetainAsPublished: f.RetainAsPublished || in.r.c.client.Bridge,
 		}
 		in.offer(&q, p.SubscriptionID)
-		if !q.Denied.IsError() && !in.r.c.rt.Access.MaySubscribe(&in.r.c.client.Credentials, q.Subscription.Filter) {
+		if !q.Denied.IsError() && !in.r.c.identity.MaySubscribe(q.Subscription.Filter) {
 			in.r.c.rt.Log.Info("subscription denied by the access list", "client_id", in.r.c.client.ClientID, "filter", q.Text)
 			q.Denied = protocol.NotAuthorized
 		}

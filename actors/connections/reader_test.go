@@ -61,8 +61,9 @@ func newDesk(t *testing.T, g *rig) *desk {
 	d.t.budget = -1
 	c := &connection{
 		rt: g.rt, t: d.t, gen: 7, listener: g.l,
-		client: &sessions.Client{Credentials: access.Credentials{ClientID: "me"}, Version: mqtt.V311},
+		client: &sessions.Client{ClientID: "me", Version: mqtt.V311},
 	}
+	c.identity, _, _ = g.rt.Access.Admit(t.Context(), &access.Credentials{ClientID: "me"})
 	c.box = outbox{t: d.t, owner: &fakeOwner{}}
 	d.r = &c.reader
 	d.r.c = c

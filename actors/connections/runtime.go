@@ -67,6 +67,7 @@ type Runtime struct {
 
 	workers    workers
 	handshakes handshakes
+	roster     roster
 	drain      atomic.Pointer[Drain]
 }
 

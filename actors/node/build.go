@@ -130,15 +130,14 @@ func (n *Node) buildSessions() {
 
 func (n *Node) buildConnections() error {
 	m := &n.config.MQTT
-	users, err := n.scramUsers()
-	if err != nil {
+	if err := n.buildAccess(); err != nil {
 		return err
 	}
 	n.connections = &connections.Runtime{
 		System: n.system, Sessions: n.sessions,
 		SessionShards: kernel.NewShards("sessions", sessions.Shards),
 		Shards:        kernel.NewShards("connections", connections.Shards),
-		Access:        access.New(m.AllowAnonymous, m.ACLNoMatchAllow, users),
+		Access:        n.door.chain,
 		Metrics:       n.metrics, Log: n.log,
 		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
 		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,

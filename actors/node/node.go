@@ -67,6 +67,7 @@ type Node struct {
 	connections *connections.Runtime
 	alarms      *alarm.Board
 	disk        *store.Disk
+	door        door
 	classes     *classes
 	recovery    progress
 	listeners   []listed
@@ -105,6 +106,7 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 	}
 	if err := n.launch(); err != nil {
 		n.remote.Stop()
+		n.closeDoor()
 		_ = n.disk.Close() // the reason is the error above
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 	}
 	n.log.Info("node started", "node", cfg.Node.Name, "version", o.Version, "dist", n.remote.Address(),
 		"go", runtime.Version(), "cpus", runtime.GOMAXPROCS(0))
-	if cfg.MQTT.AllowAnonymous {
+	if n.door.chain.AllowAnonymous() {
 		n.log.Warn("anonymous clients are allowed (mqtt.allow_anonymous = true)")
 	}
 	return n, nil
@@ -190,6 +192,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.remote.Stop()
 		n.connections.Close()
 		n.sessions.Close()
+		n.closeDoor()
 		if err := n.disk.Close(); err != nil && n.stopErr == nil {
 			n.stopErr = fmt.Errorf("close the store: %w", err)
 		}

@@ -19,7 +19,7 @@ import (
 func (n *Node) sources() *admin.Sources {
 	return &admin.Sources{
 		Node: n.config.Node.Name, Version: n.options.Version,
-		AllowAnonymous: n.config.MQTT.AllowAnonymous,
+		AllowAnonymous: n.door.chain.AllowAnonymous(),
 		Running:        n.running.Load,
 		Uptime:         func() time.Duration { return time.Since(n.started) },
 		Stop:           n.requestStop,

@@ -158,6 +158,9 @@ func (r *recovery) Receive(c actor.Context) {
 func (r *recovery) WhenStarted(done func(error)) {
 	go func() {
 		err := r.node.restore()
+		if err == nil {
+			r.node.openDoor()
+		}
 		done(err)
 		if err == nil {
 			r.node.system.Root.Stop(r.self)

@@ -3,7 +3,6 @@ package sessions
 import (
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
@@ -13,15 +12,17 @@ import (
 
 // Client describes a connected client. It is written once, before it is sent.
 type Client struct {
-	access.Credentials // without the password
-	Listener           string
-	ConnectedAt        int64  // Unix seconds
-	MaxPacket          uint32 // largest Control Packet it takes; 0 for any
-	Port               uint16
-	KeepAlive          uint16
-	Version            mqtt.Version
-	Clean              bool // Clean Session, or Clean Start in MQTT 5
-	Bridge             bool
+	ClientID    protocol.ClientID
+	Username    string
+	Peer        string // IP address
+	Listener    string
+	ConnectedAt int64  // Unix seconds
+	MaxPacket   uint32 // largest Control Packet it takes; 0 for any
+	Port        uint16
+	KeepAlive   uint16
+	Version     mqtt.Version
+	Clean       bool // Clean Session, or Clean Start in MQTT 5
+	Bridge      bool
 	// NoProblemInfo says that the client wants no Reason String. [MQTT-3.1.2-29]
 	NoProblemInfo bool
 }

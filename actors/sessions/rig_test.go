@@ -12,7 +12,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/goleak"
 
-	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/system/metrics"
@@ -212,7 +211,7 @@ func payloads(ps []packet) (s []string) {
 // hello is an Attach of a client of MQTT 3.1.1; expiry 0 is Clean Session 1.
 func hello(c *fakeConn, id string, generation uint64, expiry int64) *Attach {
 	return &Attach{
-		Client: &Client{Credentials: access.Credentials{ClientID: id}, Version: mqtt.V311, Clean: expiry == 0},
+		Client: &Client{ClientID: id, Version: mqtt.V311, Clean: expiry == 0},
 		Conn:   c.pid, Outbox: c, Generation: generation, Connack: new(mqtt.Connack), Expiry: expiry,
 	}
 }

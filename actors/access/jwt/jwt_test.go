@@ -227,8 +227,13 @@ func TestClaimOfRulesIsAllThatIsAllowed(t *testing.T) {
 		t.Error("an empty claim allows something")
 	}
 	for _, claim := range []any{
-		nil, "all", 1, list{"a"}, object{"pub": 1}, object{"pub": list{"a/#/b"}}, list{object{"permission": "allow"}},
-		list{object{"permission": "maybe", "topic": "a"}}, list{object{"permission": "deny", "topics": list{}}},
+		nil, "all", 1,
+		list{"a"},
+		object{"pub": 1},
+		object{"pub": list{"a/#/b"}},
+		list{object{"permission": "allow"}},
+		list{object{"permission": "maybe", "topic": "a"}},
+		list{object{"permission": "deny", "topics": list{}}},
 		list{object{"permission": "deny", "action": "fly", "topic": "a"}},
 	} {
 		expect(t, m, token(claim), access.Deny)

@@ -76,7 +76,8 @@ func (d *dialer) one(ctx context.Context, addr string) (*ldap.Conn, error) {
 	c.Start()
 	if config != nil && d.startTLS {
 		if err := during(ctx, c, func() error { return c.StartTLS(config) }); err != nil {
-			return nil, fmt.Errorf("StartTLS: %w (%v)", err, c.Close())
+			end(c)
+			return nil, fmt.Errorf("StartTLS: %w", err)
 		}
 	}
 	return c, nil

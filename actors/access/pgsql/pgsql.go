@@ -5,7 +5,7 @@
 // A change is told at once by a notification on Options.Channel, from a trigger or
 // by hand:
 //
-//	NOTIFY emqttd_access, '{"username": "alice"}';
+//	NOTIFY mqtt_access, '{"username": "alice"}';
 //
 // The payload names the clients that it concerns by "username", "clientid" or both.
 // An empty payload, and one of another form, concerns everybody.

@@ -114,7 +114,7 @@ type subscriber interface {
 
 func (m *Module) listen(ctx context.Context, c subscriber, families []watched, listening func(), changed func(access.Selector)) error {
 	ps := c.PSubscribe(ctx)
-	defer ps.Close()
+	defer func() { _ = ps.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })() // a read does not look at ctx
 	for _, w := range families {
 		if err := ps.PSubscribe(ctx, w.channel(m.o.Database)); err != nil {

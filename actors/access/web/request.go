@@ -154,7 +154,7 @@ func (m *Module) ask(ctx context.Context, key string, r *request, v *template.Va
 		}
 		return answer{}, fmt.Errorf("http: %s: %s: %w", key, r.url.Host, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what it said is all that matters
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return answer{}, fmt.Errorf("http: %s: %s: %w", key, r.url.Host, err)

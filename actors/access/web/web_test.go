@@ -277,8 +277,12 @@ func TestErrorsDoNotTellTheParameters(t *testing.T) {
 
 func TestNewRefusesBadRequests(t *testing.T) {
 	for _, r := range []Request{
-		{URL: "127.0.0.1/auth"}, {URL: "ftp://x/"}, {URL: "http://"}, {URL: "http://x\x7f:secret@/"},
-		{URL: "http://x/", Method: "delete"}, {URL: "http://x/", Params: []string{"username"}},
+		{URL: "127.0.0.1/auth"},
+		{URL: "ftp://x/"},
+		{URL: "http://"},
+		{URL: "http://x\x7f:secret@/"},
+		{URL: "http://x/", Method: "delete"},
+		{URL: "http://x/", Params: []string{"username"}},
 	} {
 		if _, err := New(Options{Auth: r}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v", r, err)

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -70,7 +71,7 @@ func (s *Server) dialLDAP() (*ldap.Conn, error) {
 	}
 	c.SetTimeout(patience)
 	if err := c.Bind(s.Username, s.Password); err != nil {
-		return nil, fmt.Errorf("bind: %w (%v)", err, c.Close())
+		return nil, errors.Join(fmt.Errorf("bind: %w", err), c.Close())
 	}
 	return c, nil
 }

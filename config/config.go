@@ -237,7 +237,8 @@ type Listener struct {
 	Type string `conf:"-"`
 	// Name is unique among the listeners of one type.
 	Name string `conf:"-"`
-	// Address is IP:port; port 0 lets the system choose.
+	// Address is IP:port, where port 0 lets the system choose, or unix: and the
+	// path of a socket; see Config.Path and SocketPath.
 	Address string `conf:"address" validate:"required"`
 	// Acceptors is the number of goroutines that accept connections.
 	Acceptors int `conf:"acceptors" validate:"min=1,max=1024"`
@@ -257,8 +258,15 @@ type Listener struct {
 	// ReuseAddr binds although old connections linger on the port (SO_REUSEADDR).
 	ReuseAddr bool `conf:"reuseaddr"`
 
+	// SocketMode is who may connect to a Unix socket; see SocketPerm.
+	SocketMode string `conf:"socket_mode"`
+
 	// MaxConnRate is the number of new connections per second; 0 is no limit.
 	MaxConnRate int `conf:"max_conn_rate" validate:"min=0"`
+	// MaxClientsPerIP and MaxConnRatePerIP bound what one source does: an IPv4
+	// address, or the 64 bits of an IPv6 network. 0 is no limit.
+	MaxClientsPerIP  int `conf:"max_clients_per_ip" validate:"min=0"`
+	MaxConnRatePerIP int `conf:"max_conn_rate_per_ip" validate:"min=0"`
 	// Access decides who may connect: the first rule that matches. Without one
 	// that does, everybody may.
 	Access []AccessRule `conf:"access.$n"`
@@ -272,6 +280,12 @@ type Listener struct {
 
 	// Path is that of the WebSocket; empty is /mqtt.
 	Path string `conf:"path"`
+	// Origins are those pages whose browsers may connect; nil is all. See
+	// listeners.WebSocket.
+	Origins []string `conf:"origins"`
+	// AddressHeader and PortHeader name what ProxyTrusted say about the client.
+	AddressHeader string `conf:"proxy_address_header"`
+	PortHeader    string `conf:"proxy_port_header"`
 
 	// HandshakeTimeout is how long a TLS handshake may take; 0 is 15 s.
 	HandshakeTimeout time.Duration `conf:"handshake_timeout" validate:"omitempty,min=100ms"`
@@ -284,6 +298,12 @@ type Listener struct {
 	// without.
 	VerifyPeer       bool `conf:"verify"`
 	FailIfNoPeerCert bool `conf:"fail_if_no_peer_cert"`
+	// CRLFile lists certificates that their authorities have revoked.
+	CRLFile string `conf:"crlfile"`
+	// OCSPStapling asks the certificate's authority for what is stapled to it;
+	// OCSPStapleFile holds that instead.
+	OCSPStapling   bool   `conf:"ocsp_stapling"`
+	OCSPStapleFile string `conf:"ocsp_staple_file"`
 	// PeerCertAsUsername is none, cn or dn.
 	PeerCertAsUsername string `conf:"peer_cert_as_username"`
 	// TLSVersions and Ciphers are names; see TLSRange and CipherSuites.

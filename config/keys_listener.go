@@ -23,8 +23,9 @@ const (
 func mqttListenerKeys(s, p, what, acceptors string) []Key {
 	return join(
 		supported(s,
-			Key{Name: p, Kind: Address, Doc: "A listener for " + what + ", and its address: a port on all IPv4 addresses, IP:port or [IPv6]:port. " +
-				"There may be any number of them, each with a name of its own."},
+			Key{Name: p, Kind: Socket, Doc: "A listener for " + what + ", and its address: a port on all IPv4 addresses, IP:port, [IPv6]:port, or " +
+				"unix: and the path of a socket. There may be any number of them, each with a name of its own."},
+			Key{Name: p + ".socket_mode", Default: "0660", Doc: "Who may connect to a Unix socket: the permissions of its file, in octal."},
 			Key{Name: p + ".acceptors", Kind: Int, Default: acceptors, Doc: "Acceptors at work at one time, 1 to 1024. More take in a stampede of connections faster."},
 			Key{
 				Name: p + ".max_clients", Kind: Int, Default: "102400",
@@ -45,6 +46,7 @@ func mqttListenerKeys(s, p, what, acceptors string) []Key {
 			Key{Name: p + ".nodelay", Kind: Bool, Default: "true", Doc: "Send small packets at once instead of waiting for more (TCP_NODELAY)."},
 			Key{Name: p + ".reuseaddr", Kind: Bool, Default: "true", Doc: "Listen although old connections linger on the port (SO_REUSEADDR)."}),
 		restrictionKeys(s, p),
+		sourceKeys(s, p),
 		ignored(s, noZone, Key{Name: p + ".zone", Doc: "Name of a zone."}),
 		ignored(s, noBuffer,
 			Key{Name: p + ".buffer", Kind: Bytesize, Default: "4KB", Doc: "User-level buffer."},
@@ -64,20 +66,29 @@ func restrictionKeys(s, p string) []Key {
 			Key{Name: p + ".proxy_protocol", Kind: Flag, Default: "off", Doc: "Each connection begins with the header of the PROXY protocol, version 1 or 2, " +
 				"and the client's address is the one in it. A connection without is closed."},
 			Key{Name: p + ".proxy_protocol_timeout", Kind: Duration, Default: "3s", Doc: "How long that header may take; at least 100ms."},
-			Key{Name: p + ".proxy_protocol_trusted", Kind: Networks, Doc: "IPs and CIDRs of the proxies: a connection from elsewhere is closed. " +
+			Key{Name: p + ".proxy_protocol_trusted", Kind: Networks, Doc: "IPs and CIDRs of the proxies: with proxy_protocol a connection from elsewhere is closed. " +
 				"Without it everybody is believed, so that only proxies may be able to reach the listener."}),
 		notYet(s, "mount points",
 			Key{Name: p + ".mountpoint", Doc: "Prefix of all topics of the listener's clients."}),
 	)
 }
 
+// sourceKeys are limits for each address from which clients come.
+func sourceKeys(s, p string) []Key {
+	const source = " of one IPv4 address, or one IPv6 network of 64 bits; 0 is no limit."
+	return supported(s,
+		Key{Name: p + ".max_clients_per_ip", Kind: Int, Default: "0", Doc: "Connections at one time" + source},
+		Key{Name: p + ".max_conn_rate_per_ip", Kind: Int, Default: "0", Doc: "New connections per second" + source})
+}
+
 func webSocketKeys(s, p string) []Key {
-	return join(
-		supported(s,
-			Key{Name: p + ".path", Kind: String, Default: "/mqtt", Doc: "Path of the WebSocket; any other one but / is answered with 404."}),
-		notYet(s, "client addresses in HTTP headers",
-			Key{Name: p + ".proxy_address_header", Doc: "HTTP header with the client's address."},
-			Key{Name: p + ".proxy_port_header", Doc: "HTTP header with the client's port."}))
+	return supported(s,
+		Key{Name: p + ".path", Kind: String, Default: "/mqtt", Doc: "Path of the WebSocket; any other one but / is answered with 404."},
+		Key{Name: p + ".origins", Kind: List, Doc: "Which web pages may connect: scheme://host or scheme://host:port, where *. before a name stands for " +
+			"all below it, or self for the page at / of the listener. Without it all may. Clients that are no browsers send no origin and are not concerned."},
+		Key{Name: p + ".proxy_address_header", Doc: "HTTP header in which a proxy of proxy_protocol_trusted says the client's address, such as X-Forwarded-For. " +
+			"Of a list the last one counts that is no such proxy. From others it is ignored."},
+		Key{Name: p + ".proxy_port_header", Doc: "HTTP header in which it says the client's port, such as X-Forwarded-Port."})
 }
 
 // tlsKeys are the TLS options of a listener.
@@ -94,6 +105,11 @@ func tlsKeys(s, p string) []Key {
 			Key{Name: p + ".verify", Kind: Enum, Values: []string{"verify_none", "verify_peer"}, Default: "verify_none", Doc: "Whether clients are asked for a certificate, " +
 				"which must then be valid."},
 			Key{Name: p + ".fail_if_no_peer_cert", Kind: Bool, Default: "false", Doc: "With verify_peer, refuse a client that has none."},
+			Key{Name: p + ".crlfile", Kind: File, Doc: "Certificates of clients that are refused: lists of what the authorities of cacertfile have revoked, PEM or DER. " +
+				"It is read again when it changes. One that should have been replaced by now is still used, with a warning in the log. Needs verify_peer."},
+			Key{Name: p + ".ocsp_stapling", Kind: Flag, Default: "off", Doc: "Ask the responder that certfile names whether the certificate is good, in the background, " +
+				"and give its answer to clients with the certificate. certfile must hold the authority's certificate, too."},
+			Key{Name: p + ".ocsp_staple_file", Kind: File, Doc: "Give clients the answer in this file instead, DER, which something else keeps fresh. It is read again when it changes."},
 			Key{Name: p + ".peer_cert_as_username", Kind: Enum, Values: []string{"none", "cn", "dn"}, Default: "none", Doc: "Part of the client's certificate, " +
 				"common name or distinguished name, that is its user name instead of the one in CONNECT. Needs verify_peer."},
 			Key{Name: p + ".ciphers", Kind: List, Doc: "Cipher suites of TLS 1.2 and before, as OpenSSL or as IANA names them; without it the secure ones. TLS 1.3 has its own."},
@@ -116,7 +132,9 @@ func apiKeys() []Key {
 			Key{Name: p + ".acceptors", Kind: Int, Default: "4", Doc: "Acceptors at work at one time, 1 to 1024."},
 			Key{Name: p + ".max_clients", Kind: Int, Default: "64", Doc: "Connections at one time. One more is closed at once."},
 			Key{Name: p + ".backlog", Kind: Int, Default: "512", Doc: "Connections the system keeps until they are accepted, 1 to 65535."},
-			Key{Name: p + ".send_timeout", Kind: Duration, Default: "15s", Doc: "How long an answer may be stuck; at least 100ms."}),
+			Key{Name: p + ".send_timeout", Kind: Duration, Default: "15s", Doc: "How long an answer may be stuck; at least 100ms."},
+			Key{Name: p + ".access.$n", Kind: Access, Default: "allow all", Doc: "allow or deny, and an IP, a CIDR or all. " +
+				"The rule with the lowest number that matches the address decides; if none does, it may connect."}),
 		ignored(s, noZone, Key{Name: p + ".zone", Doc: "Name of a zone."}),
 		ignored(s, noBuffer,
 			Key{Name: p + ".buffer", Kind: Bytesize, Doc: "User-level buffer."},
@@ -127,7 +145,5 @@ func apiKeys() []Key {
 			Key{Name: p + ".sndbuf", Kind: Bytesize, Doc: "The socket's send buffer."},
 			Key{Name: p + ".nodelay", Kind: Bool, Doc: "Send small packets at once."},
 			Key{Name: p + ".reuseaddr", Kind: Bool, Doc: "Listen although old connections linger on the port."}),
-		notYet(s, "access rules of HTTP listeners",
-			Key{Name: p + ".access.$n", Harmless: []string{"allow all"}, Doc: "allow or deny, and an IP, a CIDR or all."}),
 	)
 }

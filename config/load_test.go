@@ -182,13 +182,12 @@ func TestListenersExistOnlyWhereTheyAreNamed(t *testing.T) {
 }
 
 func TestHarmlessValuesOfMissingFeaturesAreAccepted(t *testing.T) {
-	text := "listener.api.a = 127.0.0.1:1\nlistener.api.a.access.1 = allow  all\n" +
+	text := "listener.api.a = 127.0.0.1:1\n" +
 		"cluster.discovery = manual\nmodule.rewrite = off\nnode.proto_dist = inet_tcp\n"
 	if got := complaints(t, Sources{File: write(t, text)}); got != "" {
 		t.Errorf("got %s", got)
 	}
 	for _, refused := range []string{
-		"listener.api.a.access.1 = deny all", "listener.api.a.access.1 = allow 10.0.0.0/8",
 		"cluster.discovery = static", "module.rewrite = on", "node.proto_dist = inet_tls",
 	} {
 		if got := complaints(t, Sources{File: write(t, "listener.api.a = 127.0.0.1:1\n"+refused)}); !strings.HasPrefix(got, "error: emq.conf:2: ") {

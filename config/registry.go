@@ -32,6 +32,7 @@ const (
 	Source                   // allow, deny or user:NAME, and an IP, a CIDR or all
 	DurabilityOf             // memory or disk, listener or topic, and its name
 	SyncPolicy               // always, never or interval 10ms
+	Socket                   // an Address, or unix: and a path
 )
 
 var kindNames = [...]string{
@@ -39,6 +40,7 @@ var kindNames = [...]string{
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
 	"rule", "IP, CIDR,…", "burst,rate in KB",
 	"host:port,…", "source rule", "class, what, name", "always, never, interval",
+	"IP:port, unix:path",
 }
 
 // String is the kind as the documentation names it.

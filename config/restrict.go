@@ -150,6 +150,10 @@ func (d *decoder) checkTLS(l *Listener) {
 		d.report(at(".ciphers"), BadValue, err.Error())
 	}
 	switch {
+	case l.CRLFile != "" && !l.VerifyPeer:
+		d.report(at(".crlfile"), Conflict, "no client is asked for a certificate: set "+l.Key()+".verify = verify_peer")
+	case l.OCSPStapling && l.OCSPStapleFile != "":
+		d.report(at(".ocsp_staple_file"), Conflict, "the answer is either asked for or read: remove "+l.Key()+".ocsp_stapling or this")
 	case l.VerifyPeer && l.CACertFile == "":
 		d.report(at(".verify"), Conflict, "verify_peer needs the authorities that sign the certificates of clients: set "+l.Key()+".cacertfile")
 	case l.FailIfNoPeerCert && !l.VerifyPeer:

@@ -76,6 +76,10 @@ func TestOptionsThatRestrictAListenerAreCheckedTogether(t *testing.T) {
 		"fail_if_no_peer_cert = true":   "verify_peer",
 		"peer_cert_as_username = cn":    "verify_peer",
 		"peer_cert_as_username = login": "expected one of none, cn, dn",
+		"crlfile = crl.pem":             "verify_peer",
+		"socket_mode = rw":              "in octal",
+		"socket_mode = 1777":            "in octal",
+		"max_clients_per_ip = -1":       "must be at least 0",
 	} {
 		got := complaints(t, Sources{File: write(t, "listener.ssl.a = 127.0.0.1:1\nlistener.ssl.a."+line+"\n")})
 		if !strings.HasPrefix(got, "error: emq.conf:2: ") || !strings.Contains(got, want) {

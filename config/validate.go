@@ -158,6 +158,7 @@ func (d *decoder) checkListeners(cfg *Config) {
 				"a loopback address such as 127.0.0.1:%s; got %q", port(l.Address), s.Value))
 		}
 		d.checkTLS(l)
+		d.checkSource(l)
 		for _, t := range taken {
 			if overlap(l.Address, t.address) {
 				d.report(s, Conflict, fmt.Sprintf("%s is taken by %s = %s", l.Address, t.key, t.address))
@@ -187,6 +188,9 @@ func isUnspecified(address string) bool {
 // overlap tells whether two addresses cannot be bound at the same time: same
 // port, and the same IP or one that stands for all of its kind.
 func overlap(a, b string) bool {
+	if strings.HasPrefix(a, unixPrefix) {
+		return a == b
+	}
 	x, errX := netip.ParseAddrPort(a)
 	y, errY := netip.ParseAddrPort(b)
 	if errX != nil || errY != nil || x.Port() == 0 || x.Port() != y.Port() || x.Addr().Is4() != y.Addr().Is4() {

@@ -139,6 +139,12 @@ func (f *fakeNode) sources() *Sources {
 			}}
 		},
 		StartListener: oneListener, StopListener: oneListener,
+		ReloadListener: func(name string) error {
+			if name == "" {
+				return nil
+			}
+			return oneListener(name)
+		},
 		Tree: func(id string, _ bool) (Actor, bool) { return tree, id == "node" },
 		Inspect: func(id string) (Actor, bool) {
 			return find(tree.Children, func(a Actor) bool { return a.ID == id })

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ func coreHandlers() []*Handler {
 			{"listeners start <Name>", "Accept clients again"},
 			{"listeners stop <Name>", "Accept no clients any more; those that are there stay"},
 			{"listeners restart <Name>", "Stop and start a listener"},
+			{"listeners reload [<Name>]", "Read certificates and revocations again; clients stay"},
 		}},
 		{Name: "actors", Run: actors, Usage: []Usage{
 			{"actors tree [<Name>] [--shape] [--all]", "Show the supervision tree"},
@@ -183,6 +185,9 @@ func formatUptime(d time.Duration) string {
 func formatTime(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 func listeners(r *Request) Result {
+	if len(r.Args) == 1 && r.Args[0] == "reload" {
+		return changeListener(r, "reload", "")
+	}
 	if len(r.Args) == 2 {
 		return changeListener(r, r.Args[0], r.Args[1])
 	}
@@ -219,6 +224,8 @@ func changeListener(r *Request, verb, which string) Result {
 		err = r.Sources.StartListener(which)
 	case "stop":
 		err = r.Sources.StopListener(which)
+	case "reload":
+		err = r.Sources.ReloadListener(which)
 	case "restart":
 		if err = r.Sources.StopListener(which); err == nil {
 			err = r.Sources.StartListener(which)
@@ -227,7 +234,7 @@ func changeListener(r *Request, verb, which string) Result {
 		return r.WrongArguments()
 	}
 	if err != nil {
-		return Result{Text: fmt.Sprintf("%s listener %s: %v\n", verb, which, err), ExitCode: 1}
+		return Result{Text: fmt.Sprintf("%s listener %s: %v\n", verb, cmp.Or(which, "all"), err), ExitCode: 1}
 	}
 	return Result{Text: "ok\n"}
 }

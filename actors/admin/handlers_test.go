@@ -52,6 +52,9 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"listeners stop tcp.external", "ok\n", 0},
 		{"listeners start mqtt:tcp:0.0.0.0:1883", "ok\n", 0},
 		{"listeners restart tcp.external", "ok\n", 0},
+		{"listeners reload", "ok\n", 0},
+		{"listeners reload tcp.external", "ok\n", 0},
+		{"listeners reload tcp.other", "reload listener tcp.other: there is no such listener\n", 1},
 		{"listeners restart tcp.other", "restart listener tcp.other: there is no such listener\n", 1},
 		{"actors tree --shape", "node\n├─ sessions/<0..n>\n└─ admin\n", 0},
 		{"actors tree", "node                                    children=2 mailbox=0 restarts=0\n" +

@@ -50,6 +50,8 @@ type Sources struct {
 	// They take the name of a listener, tcp.external. Connections are not touched.
 	StartListener func(name string) error
 	StopListener  func(name string) error
+	// ReloadListener has it read certificates again, or all where name is empty.
+	ReloadListener func(name string) error
 
 	// Tree returns the supervision tree below the actor with this id ("node" is the root). The children of shards are
 	// counted; they are listed too when all is true.

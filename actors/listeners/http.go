@@ -51,7 +51,7 @@ func (a *httpActor) Start(actor.Context) error {
 	a.server.ConnState = a.h.track()
 	go func() {
 		defer close(a.done)
-		if err := a.server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(&guarded{socket, a.h}); !errors.Is(err, http.ErrServerClosed) {
 			a.h.log.Error("HTTP listener ended", "listener", a.h.options.Name, "error", err)
 		}
 	}()
@@ -67,6 +67,24 @@ func (a *httpActor) Receive(c actor.Context) {
 			_ = a.server.Close()
 			<-a.done
 		}
+	}
+}
+
+// guarded accepts those whom the access rules let in.
+type guarded struct {
+	net.Listener
+	h *HTTP
+}
+
+// Accept implements net.Listener.
+func (g *guarded) Accept() (net.Conn, error) {
+	for {
+		c, err := g.Listener.Accept()
+		if err != nil || allowed(g.h.options.Access, c.RemoteAddr()) {
+			return c, err
+		}
+		g.h.closed.add("access_denied")
+		_ = c.Close()
 	}
 }
 

@@ -8,10 +8,13 @@
 package listeners
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +29,11 @@ import (
 
 // Options describe one listener.
 type Options struct {
-	Protocol    string // as operators see it: mqtt:tcp
-	Name        string // tcp.external
-	Address     string // IP:port
+	Protocol    string      // as operators see it: mqtt:tcp
+	Name        string      // tcp.external
+	Address     string      // IP:port, unless Path says otherwise
+	Path        string      // of a Unix socket
+	Mode        fs.FileMode // of that
 	Acceptors   int
 	MaxClients  int // 0 is no bound
 	Backlog     int
@@ -40,7 +45,8 @@ type Options struct {
 	// Socket replaces the listening socket, for transports that are not TCP.
 	Socket net.Listener
 
-	MaxConnRate int                 // new connections per second; 0 is no bound
+	MaxConnRate int // new connections per second; 0 is no bound
+	PerSource   PerSource
 	Access      []config.AccessRule // the first that matches decides; if none does, allow
 	Rate        config.Rate         // of what each client sends
 	Proxy       *Proxy              // nil: no PROXY protocol
@@ -54,15 +60,17 @@ type Listener struct {
 	options Options
 	rt      *connections.Runtime
 	log     *slog.Logger
-	bound   atomic.Pointer[net.TCPAddr]
+	bound   atomic.Pointer[string]
 	opened  atomic.Bool
 	current atomic.Int64
 	closed  reasons
 	known   connections.Listener // what its connections know of it
 	arrival *rate.Limiter        // of new connections; nil is no bound
 	certs   *certificates        // nil without TLS
+	sources *sources             // nil where they have no limits
 
-	reserved socket // bound, until the actor opens it; nil: not
+	reserved socket      // bound, until the actor opens it; nil: not
+	file     *unixSocket // the same for a Unix socket, which listens at once
 }
 
 // New makes a listener; it opens when the actor of its Spec starts.
@@ -71,13 +79,16 @@ func New(o Options, rt *connections.Runtime) *Listener {
 	l := &Listener{options: o, rt: rt, log: rt.Log}
 	l.known = connections.Listener{Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over}
 	if o.Proxy != nil || o.TLS != nil || o.WebSocket != nil || o.Rate != (config.Rate{}) {
-		l.known.Open = l.welcome
+		l.known.Open = func(c net.Conn) (connections.Opened, error) { return l.welcome(c, nil) }
+	}
+	if o.PerSource != (PerSource{}) {
+		l.sources = &sources{limits: o.PerSource, all: make(map[netip.Addr]*source)}
 	}
 	if o.MaxConnRate > 0 {
 		l.arrival = rate.NewLimiter(rate.Limit(o.MaxConnRate), o.MaxConnRate)
 	}
 	if o.TLS != nil {
-		l.certs = &certificates{options: o.TLS, log: rt.Log}
+		l.certs = newCertificates(o.TLS, rt.Log)
 	}
 	return l
 }
@@ -88,10 +99,25 @@ func (l *Listener) Options() Options { return l.options }
 // Addr is the address it is bound to; the configured one until it is.
 func (l *Listener) Addr() string {
 	if a := l.bound.Load(); a != nil {
-		return a.String()
+		return *a
 	}
 	return l.options.Address
 }
+
+// Reload reads the files of TLS again, without touching connections. What is no
+// good leaves everything as it is.
+func (l *Listener) Reload() error {
+	if l.certs == nil {
+		return ErrNoFiles
+	}
+	if l.certs.config.Load() == nil {
+		return nil // they are read when it starts
+	}
+	return l.certs.reload()
+}
+
+// ErrNoFiles is what Reload says of a listener without TLS.
+var ErrNoFiles = errors.New("it has no certificates")
 
 // Open tells whether clients are accepted.
 func (l *Listener) Open() bool { return l.opened.Load() }
@@ -115,6 +141,7 @@ func (l *Listener) Spec() kernel.ChildSpec {
 type acceptor struct {
 	l      *Listener
 	socket net.Listener
+	cancel context.CancelFunc // of what runs beside accepting
 	done   sync.WaitGroup
 }
 
@@ -127,6 +154,7 @@ func (a *acceptor) Receive(c actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		if a.socket != nil {
 			a.l.opened.Store(false)
+			a.cancel()
 			_ = a.socket.Close()
 			a.done.Wait()
 		}
@@ -139,12 +167,13 @@ func (a *acceptor) open() error {
 		return err
 	}
 	a.socket = socket
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	if t := a.l.options.TLS; t != nil && t.FetchStaple {
+		a.done.Go(func() { a.l.certs.keepStapled(ctx) })
+	}
 	for range a.l.options.Acceptors {
-		a.done.Add(1)
-		go func() {
-			defer a.done.Done()
-			a.l.accept(socket)
-		}()
+		a.done.Go(func() { a.l.accept(socket) })
 	}
 	return nil
 }
@@ -161,12 +190,16 @@ func (l *Listener) Reserve() error {
 	if l.options.Socket != nil {
 		return nil
 	}
-	s, err := l.bind()
+	l.Discard()
+	var err error
+	if l.options.Path != "" {
+		l.file, err = listenUnix(l.options.Path, l.options.Mode)
+	} else {
+		l.reserved, err = l.bind()
+	}
 	if err != nil {
 		return l.failure(err)
 	}
-	l.Discard()
-	l.reserved = s
 	return nil
 }
 
@@ -174,8 +207,11 @@ func (l *Listener) Reserve() error {
 func (l *Listener) Discard() {
 	if l.reserved != nil {
 		_ = l.reserved.Close()
-		l.reserved = nil
 	}
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	l.reserved, l.file = nil, nil
 }
 
 func (l *Listener) failure(err error) error {
@@ -185,7 +221,7 @@ func (l *Listener) failure(err error) error {
 // open opens the socket, which may have been reserved, and notes where it is
 // bound.
 func (l *Listener) open() (net.Listener, error) {
-	if l.reserved == nil {
+	if l.reserved == nil && l.file == nil {
 		if err := l.Reserve(); err != nil {
 			return nil, err
 		}
@@ -194,13 +230,19 @@ func (l *Listener) open() (net.Listener, error) {
 		l.opened.Store(true)
 		return l.options.Socket, nil
 	}
+	if f := l.file; f != nil {
+		l.file = nil
+		l.opened.Store(true)
+		return f, nil
+	}
 	s, err := l.listen(l.reserved)
 	l.reserved = nil
 	if err != nil {
 		return nil, l.failure(err)
 	}
 	if addr, ok := s.Addr().(*net.TCPAddr); ok {
-		l.bound.Store(addr)
+		text := addr.String()
+		l.bound.Store(&text)
 	}
 	l.opened.Store(true)
 	return s, nil
@@ -234,29 +276,52 @@ func (l *Listener) pause(err error) {
 }
 
 func (l *Listener) take(conn net.Conn) {
+	known, v := &l.known, (*visit)(nil)
+	if l.sources != nil {
+		v = l.newVisit()
+		known = &v.known
+	}
 	n := l.current.Add(1)
-	if reason := l.refuses(conn, int(n)); reason != "" {
-		l.rt.Metrics.Refuse(reason)
-		l.over(reason)
+	if reason := l.refuses(conn, int(n), v); reason != "" {
+		l.rt.Refused(l.options.Name, conn.RemoteAddr(), reason, nil)
+		known.Closed(reason)
 		_ = conn.Close()
 		return
 	}
 	l.tune(conn)
-	go l.rt.Handshake(conn, &l.known)
+	go l.rt.Handshake(conn, known)
 }
 
 // refuses tells why a new connection may not come in, "" if it may.
-func (l *Listener) refuses(conn net.Conn, n int) string {
+func (l *Listener) refuses(conn net.Conn, n int, v *visit) string {
 	switch o := &l.options; {
 	case o.MaxClients > 0 && n > o.MaxClients:
 		return "maxlimit"
 	case l.arrival != nil && !l.arrival.Allow():
 		return "max_conn_rate"
-	case o.Proxy == nil && !allowed(o.Access, conn.RemoteAddr()):
-		return "access_denied"
+	case l.speaksForOthers(conn.RemoteAddr()):
+		return "" // welcome finds out who it is
 	default:
-		return ""
+		return l.admits(conn.RemoteAddr(), v)
 	}
+}
+
+// speaksForOthers tells whether a peer is a proxy, which says later who the
+// client is.
+func (l *Listener) speaksForOthers(peer net.Addr) bool {
+	w := l.options.WebSocket
+	return l.options.Proxy != nil || w != nil && w.believes(peer)
+}
+
+// admits tells why a client may not come in from its address, "" if it may.
+func (l *Listener) admits(client net.Addr, v *visit) string {
+	if !allowed(l.options.Access, client) {
+		return "access_denied"
+	}
+	if v != nil {
+		return v.enter(client)
+	}
+	return ""
 }
 
 func (l *Listener) over(reason string) {

@@ -38,11 +38,13 @@ var (
 )
 
 func (p *Proxy) trusts(a net.Addr) bool {
-	if len(p.Trusted) == 0 {
-		return true
-	}
+	return len(p.Trusted) == 0 || within(p.Trusted, a)
+}
+
+// within tells whether an address is in one of the networks.
+func within(networks []netip.Prefix, a net.Addr) bool {
 	ip, ok := addressOf(a)
-	for _, n := range p.Trusted {
+	for _, n := range networks {
 		if ok && n.Contains(ip) {
 			return true
 		}

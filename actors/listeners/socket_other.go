@@ -8,6 +8,10 @@ import "net"
 // is the system's.
 type socket = net.Listener
 
+// nobodyListens cannot tell why connecting to a Unix socket failed: where nobody
+// answers, nobody listens.
+func nobodyListens(error) bool { return true }
+
 func (l *Listener) bind() (socket, error) { return net.Listen("tcp", l.options.Address) }
 
 func (l *Listener) listen(s socket) (net.Listener, error) { return s, nil }

@@ -3,6 +3,7 @@
 package listeners
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -12,6 +13,10 @@ import (
 
 // socket is a bound socket that does not listen yet.
 type socket = *os.File
+
+// nobodyListens tells whether connecting to a Unix socket failed because its
+// process has gone.
+func nobodyListens(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // bind takes the address. Go's own Listen takes the backlog from the system; EMQ
 // has a key for it, so the socket is made here.

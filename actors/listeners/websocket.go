@@ -7,10 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/gobwas/ws"
 
 	"emqttd/actors/connections"
 )
@@ -20,6 +19,13 @@ type WebSocket struct {
 	Path         string // empty is /mqtt
 	AnyProtocol  bool   // a sub-protocol of MQTT need not be offered
 	MaxFrameSize int    // bytes of payload; 0 is no bound
+	// Origins are the web pages that may connect, nil for all: scheme://host, with
+	// *. before a host for all below it, or self for the page of the listener.
+	Origins []string
+	// AddressHeader and PortHeader are those in which Trusted say who the client
+	// is; empty for none.
+	AddressHeader, PortHeader string
+	Trusted                   []netip.Prefix
 }
 
 // maxRequest bounds a request with all its headers, cookies among them.
@@ -33,30 +39,8 @@ var page []byte
 var (
 	errRequest  = errors.New("the request has no end, or is too large")
 	errNotFound = errors.New("no such path")
+	errOrigin   = errors.New("a page from elsewhere")
 )
-
-// upgrade answers the request of a new connection and returns the WebSocket, if
-// that is what it asked for.
-func (w *WebSocket) upgrade(t connections.Transport, within time.Duration) (connections.Transport, error) {
-	if within > 0 {
-		_ = t.SetReadDeadline(time.Now().Add(within)) // reading tells what is wrong with it
-	}
-	head, early, err := readRequest(t)
-	if err != nil && !errors.Is(err, errRequest) {
-		return nil, &connections.OpenError{Reason: reasonOf(err, "ws"), Err: err}
-	}
-	answer, reason, err := w.answer(head)
-	_ = t.SetWriteDeadline(time.Now().Add(answerTime))
-	if _, e := t.Write(answer); e != nil {
-		return nil, &connections.OpenError{Reason: reasonOf(e, "ws"), Err: e}
-	}
-	_ = t.SetWriteDeadline(time.Time{})
-	if reason != "" {
-		linger(t)
-		return nil, &connections.OpenError{Reason: reason, Err: err}
-	}
-	return connections.NewWebSocket(t, early, w.MaxFrameSize), nil
-}
 
 // answerTime bounds how long writing the answer may take, and how long we read
 // on from a client that gets no WebSocket: a socket closed over unread data
@@ -95,47 +79,6 @@ func readRequest(t connections.Transport) (head, early []byte, err error) {
 		}
 	}
 	return nil, nil, errRequest
-}
-
-// answer makes the answer to a request. reason is empty if it is the upgrade to
-// a WebSocket; err is nil if the client got what it wanted.
-func (w *WebSocket) answer(head []byte) (answer []byte, reason string, err error) {
-	path := pathOf(head)
-	want := w.Path
-	if want == "" {
-		want = "/mqtt"
-	}
-	switch asks := bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:")); {
-	case head == nil:
-		return response(http.StatusRequestHeaderFieldsTooLarge, "text/plain", nil), "ws_bad_request", errRequest
-	case path == "/" && !asks:
-		return response(http.StatusOK, "text/html", pageFor(want)), "page", nil
-	case path != want:
-		return response(http.StatusNotFound, "text/plain", nil), "ws_not_found", errNotFound
-	}
-	conn := exchange{Reader: bytes.NewReader(head)}
-	offered := w.AnyProtocol
-	_, err = ws.Upgrader{
-		Protocol: func(name []byte) bool {
-			ok := bytes.HasPrefix(name, []byte("mqtt"))
-			offered = offered || ok
-			return ok
-		},
-		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			if !offered {
-				return nil, ws.RejectConnectionError(
-					ws.RejectionStatus(http.StatusBadRequest), ws.RejectionReason("Bad WebSocket Protocol"))
-			}
-			return nil, nil
-		},
-	}.Upgrade(&conn)
-	if err != nil {
-		if conn.out.Len() == 0 {
-			return response(http.StatusBadRequest, "text/plain", nil), "ws_bad_request", err
-		}
-		return conn.out.Bytes(), "ws_bad_request", err
-	}
-	return conn.out.Bytes(), "", nil
 }
 
 // pageFor is the page, which connects to a path.

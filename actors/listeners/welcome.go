@@ -16,19 +16,20 @@ import (
 )
 
 // welcome brings a new connection as far as its CONNECT: PROXY header, access
-// rules, TLS, WebSocket, in this order. It runs on a goroutine of its own.
-func (l *Listener) welcome(conn net.Conn) (o connections.Opened, err error) {
+// rules, TLS, WebSocket, in this order. It runs on a goroutine of its own. v is
+// nil where sources have no limits.
+func (l *Listener) welcome(conn net.Conn, v *visit) (o connections.Opened, err error) {
 	addr := conn.RemoteAddr()
 	if p := l.options.Proxy; p != nil {
 		if addr, err = p.client(conn); err != nil {
 			return o, err
 		}
-		if !allowed(l.options.Access, addr) {
-			return o, &connections.OpenError{Reason: "access_denied", Err: errors.New("the access rules keep " + addr.String() + " out")}
+		if reason := l.admits(addr, v); reason != "" {
+			return o, &connections.OpenError{Reason: reason, Err: errUnwelcome, Peer: addr}
 		}
 	}
 	if l.certs != nil {
-		o.Transport, o.UserName, err = l.certs.handshake(conn)
+		o, err = l.certs.handshake(conn)
 	} else {
 		o.Transport = connections.NewTransport(conn)
 	}
@@ -39,15 +40,22 @@ func (l *Listener) welcome(conn net.Conn) (o connections.Opened, err error) {
 		o.Transport = &addressed{o.Transport, addr}
 	}
 	if w := l.options.WebSocket; w != nil {
-		if o.Transport, err = w.upgrade(o.Transport, l.rt.IdleTimeout); err != nil {
+		u := upgrade{WebSocket: w, peer: addr, secure: l.certs != nil}
+		if l.options.Proxy == nil && w.believes(addr) {
+			u.admit = func(client net.Addr) string { return l.admits(client, v) }
+		}
+		if o.Transport, err = u.do(o.Transport, l.rt.IdleTimeout); err != nil {
 			return o, err
 		}
+		o.Header = u.kept
 	}
 	if l.options.Rate != (config.Rate{}) {
 		o.Transport = newThrottled(o.Transport, l.options.Rate)
 	}
 	return o, nil
 }
+
+var errUnwelcome = errors.New("a proxy brings a client that may not come in")
 
 // reasonOf names why the time before CONNECT ended, where it is not the fault
 // of what was sent.

@@ -75,7 +75,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Add([]byte("\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, head []byte) {
-		answer, reason, err := new(WebSocket).answer(head)
+		answer, reason, err := (&upgrade{WebSocket: new(WebSocket)}).answer(head)
 		r, e := http.ReadResponse(bufio.NewReader(bytes.NewReader(answer)), nil)
 		if e != nil {
 			t.Fatalf("%q: %v", answer, e)

@@ -25,6 +25,15 @@ func (n *Node) buildListeners() error {
 			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
 			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
 			MaxConnRate: l.MaxConnRate, Access: l.Access, Rate: l.RateLimit,
+			PerSource: listeners.PerSource{Clients: l.MaxClientsPerIP, ConnRate: l.MaxConnRatePerIP},
+		}
+		if path, ok := l.SocketPath(); ok {
+			o.Path = n.config.Path(path)
+			mode, err := l.SocketPerm()
+			if err != nil {
+				return fmt.Errorf("%s.socket_mode: %w", l.Key(), err)
+			}
+			o.Mode = mode
 		}
 		if l.SendTimeoutClose {
 			o.SendTimeout = l.SendTimeout
@@ -35,7 +44,8 @@ func (n *Node) buildListeners() error {
 		if l.Type == config.ListenerWS || l.Type == config.ListenerWSS {
 			o.WebSocket = &listeners.WebSocket{
 				Path: l.Path, AnyProtocol: !n.config.MQTT.WebsocketProtocolHeader,
-				MaxFrameSize: max(maxFrame, n.config.MQTT.MaxPacketSize),
+				MaxFrameSize: max(maxFrame, n.config.MQTT.MaxPacketSize), Origins: l.Origins,
+				AddressHeader: l.AddressHeader, PortHeader: l.PortHeader, Trusted: l.ProxyTrusted,
 			}
 		}
 		if l.Type == config.ListenerSSL || l.Type == config.ListenerWSS {
@@ -69,7 +79,12 @@ func (n *Node) tlsOptions(l *config.Listener) (*listeners.TLS, error) {
 	o := &listeners.TLS{
 		CertFile: n.config.Path(cert), KeyFile: n.config.Path(key), Make: cert == defaultCert && key == defaultKey,
 		VerifyPeer: l.VerifyPeer, Require: l.FailIfNoPeerCert, UserName: l.PeerCertAsUsername,
-		NoTickets: !l.ReuseSessions, Timeout: l.HandshakeTimeout,
+		NoTickets: !l.ReuseSessions, Timeout: l.HandshakeTimeout, FetchStaple: l.OCSPStapling,
+	}
+	for name, file := range map[*string]string{&o.CRLFile: l.CRLFile, &o.StapleFile: l.OCSPStapleFile} {
+		if file != "" {
+			*name = n.config.Path(file)
+		}
 	}
 	if l.CACertFile != "" {
 		o.CAFile = n.config.Path(l.CACertFile)
@@ -99,6 +114,25 @@ func (n *Node) startListener(name string) error {
 		}
 	}
 	return errNoListener
+}
+
+// reloadListener has a listener read its certificates again, or all that have
+// some where name is empty.
+func (n *Node) reloadListener(name string) error {
+	var errs []error
+	found := false
+	for _, l := range n.listeners {
+		if this := l.Options().Name; name == "" || this == name {
+			found = true
+			if err := l.Reload(); err != nil && !(name == "" && errors.Is(err, listeners.ErrNoFiles)) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if !found {
+		return errNoListener
+	}
+	return errors.Join(errs...)
 }
 
 func (n *Node) stopListener(name string) error {

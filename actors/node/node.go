@@ -88,6 +88,7 @@ type listed interface {
 	Spec() kernel.ChildSpec
 	Reserve() error
 	Discard()
+	Reload() error
 }
 
 // Start starts a node and returns when all its listeners are open. If a part

@@ -35,7 +35,7 @@ func (n *Node) sources() *admin.Sources {
 		Topics: n.listTopics, Routes: n.listRoutes, Route: n.route,
 		Stats:     func() []admin.Stat { return stats(n.metrics.Stats()) },
 		Metrics:   func() []admin.Stat { return stats(n.metrics.Counters()) },
-		Listeners: n.listListeners, StartListener: n.startListener, StopListener: n.stopListener,
+		Listeners: n.listListeners, StartListener: n.startListener, StopListener: n.stopListener, ReloadListener: n.reloadListener,
 		Tree: n.tree, Inspect: n.inspect, Kill: n.kill,
 		Publish:    n.publish,
 		Recovering: n.recovery.String,

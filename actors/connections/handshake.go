@@ -339,9 +339,7 @@ func (h *handshake) refuse(err error) {
 			reason = "idle_timeout"
 		}
 	}
-	h.rt.Metrics.Refuse(reason)
-	h.rt.Log.Info("connection refused", "peer", h.t.RemoteAddr().String(), "reason", reason,
-		"client_id", h.connect.ClientID, "listener", h.l.Name, "decided_by", h.why)
+	h.rt.Refused(h.l.Name, h.t.RemoteAddr(), reason, nil, "client_id", h.connect.ClientID, "decided_by", h.why)
 	h.linger()
 	h.l.Closed(reason)
 }
@@ -384,8 +382,12 @@ func (h *handshake) linger() {
 // address takes a peer's address apart; a transport that has none of TCP's is
 // named as it names itself.
 func address(a net.Addr) (ip string, port uint16) {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.IP.String(), uint16(tcp.Port)
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.String(), uint16(a.Port)
+	case *net.UnixAddr: // clients have none
+		return "unix", 0
+	default:
+		return a.String(), 0
 	}
-	return a.String(), 0
 }

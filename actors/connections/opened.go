@@ -25,6 +25,8 @@ type Opened struct {
 type OpenError struct {
 	Reason string // as metrics and logs show it
 	Err    error  // nil if the client got what it wanted
+	// Peer is whom it concerns, where that is not the other end of the socket.
+	Peer net.Addr
 }
 
 func (e *OpenError) Error() string {
@@ -50,9 +52,11 @@ func (rt *Runtime) notOpened(c net.Conn, l *Listener, err error) {
 	e := &OpenError{Reason: "handshake_error", Err: err}
 	errors.As(err, &e)
 	if e.Err != nil {
-		rt.Metrics.Refuse(e.Reason)
-		rt.Log.Info("connection refused", "peer", c.RemoteAddr().String(), "reason", e.Reason,
-			"error", e.Err, "listener", l.Name)
+		peer := e.Peer
+		if peer == nil {
+			peer = c.RemoteAddr()
+		}
+		rt.Refused(l.Name, peer, e.Reason, e.Err)
 	}
 	l.Closed(e.Reason)
 }

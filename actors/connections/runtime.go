@@ -68,6 +68,7 @@ type Runtime struct {
 	workers    workers
 	handshakes handshakes
 	roster     roster
+	refusals   refusals
 	drain      atomic.Pointer[Drain]
 }
 

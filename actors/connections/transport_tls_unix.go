@@ -37,7 +37,7 @@ type tlsTransport struct {
 }
 
 func newTLSTransport(c net.Conn, config *tls.Config) (func() Transport, *tls.Conn) {
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := c.(streamConn)
 	if !ok {
 		return nil, tls.Server(c, config)
 	}
@@ -45,7 +45,7 @@ func newTLSTransport(c net.Conn, config *tls.Config) (func() Transport, *tls.Con
 	if err != nil {
 		return nil, tls.Server(c, config)
 	}
-	s := &tlsSocket{TCPConn: tcp, raw: raw}
+	s := &tlsSocket{streamConn: tcp, raw: raw}
 	conn := tls.Server(s, config)
 	return func() Transport {
 		s.shaken = true
@@ -117,7 +117,7 @@ func (t *tlsTransport) write(p []byte, wait bool) (done int, err error) {
 
 // CloseWrite implements Transport.
 func (t *tlsTransport) CloseWrite() error {
-	return errors.Join(t.tls.CloseWrite(), t.TCPConn.CloseWrite())
+	return errors.Join(t.tls.CloseWrite(), t.streamConn.CloseWrite())
 }
 
 // Close implements Transport. It says good-bye if that needs no waiting.
@@ -126,7 +126,7 @@ func (t *tlsTransport) Close() error { return t.tls.Close() }
 // tlsSocket is the socket below crypto/tls. During the handshake it is that of
 // TCP; then it never waits.
 type tlsSocket struct {
-	*net.TCPConn
+	streamConn
 	raw    syscall.RawConn
 	shaken bool
 
@@ -156,7 +156,7 @@ var errWouldBlock net.Error = wouldBlock{}
 // Read implements net.Conn for crypto/tls.
 func (s *tlsSocket) Read(p []byte) (int, error) {
 	if !s.shaken {
-		return s.TCPConn.Read(p)
+		return s.streamConn.Read(p)
 	}
 	if s.dry {
 		return 0, errWouldBlock
@@ -179,7 +179,7 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 // Write implements net.Conn for crypto/tls: it takes everything.
 func (s *tlsSocket) Write(p []byte) (int, error) {
 	if !s.shaken {
-		return s.TCPConn.Write(p)
+		return s.streamConn.Write(p)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,11 +9,18 @@ import (
 	"syscall"
 )
 
-// rawTransport is TCP on Unix. It reads and writes through the runtime's poller
+// streamConn is a connection of the system's: TCP, or a Unix socket.
+type streamConn interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
+// rawTransport is a stream on Unix. It reads and writes through the runtime's poller
 // with callbacks that it makes once, so that waiting costs no buffer and
 // neither direction allocates. The two directions share nothing.
 type rawTransport struct {
-	*net.TCPConn
+	streamConn
 	raw     syscall.RawConn
 	readFn  func(fd uintptr) bool
 	writeFn func(fd uintptr) bool
@@ -28,15 +35,15 @@ type rawTransport struct {
 }
 
 func newRawTransport(c net.Conn) Transport {
-	tcp, ok := c.(*net.TCPConn)
+	s, ok := c.(streamConn)
 	if !ok {
 		return nil
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := s.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	t := &rawTransport{TCPConn: tcp, raw: raw}
+	t := &rawTransport{streamConn: s, raw: raw}
 	t.readFn, t.writeFn = t.tryRead, t.tryWrite
 	return t
 }

@@ -19,7 +19,7 @@ func TestCommandLineShowsWhatTheNodeDoes(t *testing.T) {
 	c.Subscribe(1, "a/+", "b")
 
 	for _, tc := range []struct{ args, want string }{
-		{"status", `^Node '` + regexp.QuoteMeta(home.NodeName()) + `' is started\nemqttd \S+ is running\n$`},
+		{"status", `^Node '` + regexp.QuoteMeta(home.NodeName()) + `' is started\nemqttd \S+ is running\nanybody may connect: mqtt\.allow_anonymous is true\n$`},
 		{"broker", `(?m)^uptime +: `},
 		{"broker stats", `(?m)^clients/count +: 1$`},
 		{"broker metrics", `(?m)^packets/connect +: 1$`},

@@ -40,8 +40,11 @@ func (r *run) injection(t *testing.T) {
 	plain := r.user(t, "plain", func(u *User) { u.Rules = []Rule{{"own/1", 3}} })
 	m := r.open(t, r.Addr, r.first())
 	a := &attempts{run: r, m: m, victim: victim, plain: plain}
+	if !r.NoRules {
+		a.rules = Rules(t, m, Client(plain.Name, Password))
+	}
 	for _, text := range Hostile {
-		for _, text := range []string{text, victim.Name + text, text + victim.Name, plain.Name + text} {
+		for _, text := range []string{text, victim.Name + text, text + victim.Name} {
 			a.username(t, text)
 		}
 		a.password(t, text)
@@ -61,6 +64,7 @@ type attempts struct {
 	*run
 	m             access.Module
 	victim, plain User
+	rules         []acl.Rule // of plain
 }
 
 // username is a name that nobody has. Only the password of its namesake could open
@@ -68,7 +72,7 @@ type attempts struct {
 // password is asked for, but nobody else's will do.
 func (a *attempts) username(t *testing.T, name string) {
 	t.Helper()
-	for _, password := range []string{"x", "", "' OR '1'='1", name} {
+	for _, password := range []string{"x", name} {
 		if got := ask(t, a.m, Client(name, password)); got.Verdict == access.Allow || got.Superuser {
 			t.Errorf("user name %.80q with password %.20q: %v, superuser %t", name, password, got.Verdict, got.Superuser)
 		}
@@ -79,7 +83,7 @@ func (a *attempts) username(t *testing.T, name string) {
 func (a *attempts) password(t *testing.T, password string) {
 	t.Helper()
 	for _, name := range []string{a.victim.Name, a.plain.Name} {
-		for _, p := range []string{password, Password + password, password + Password} {
+		for _, p := range []string{password, Password + password} {
 			if got := ask(t, a.m, Client(name, p)); got.Verdict == access.Allow || got.Superuser {
 				t.Errorf("password %.80q: %v, superuser %t", p, got.Verdict, got.Superuser)
 			}
@@ -89,7 +93,7 @@ func (a *attempts) password(t *testing.T, password string) {
 
 func (a *attempts) clientID(t *testing.T, id string) {
 	t.Helper()
-	for _, id := range []string{id, a.victim.Name, a.victim.Name + id} {
+	for _, id := range []string{id, a.victim.Name + id} {
 		c := Client(a.plain.Name, Password)
 		c.ClientID = id
 		if got := ask(t, a.m, c); got.Superuser {
@@ -107,24 +111,30 @@ func (a *attempts) topic(t *testing.T, topic string) {
 	t.Helper()
 	c := Client(a.plain.Name, Password)
 	for _, topic := range []string{topic, "secret/1" + topic, topic + "/secret/1"} {
-		a.mayNot(t, c, topic)
+		a.judged(t, c, a.rules, topic)
 	}
 }
 
 // mayNot checks that a topic is not allowed to a client.
 func (a *attempts) mayNot(t *testing.T, c *access.Credentials, topic string) {
 	t.Helper()
+	var rules []acl.Rule
+	if !a.NoRules {
+		rules = Rules(t, a.m, c)
+	}
+	a.judged(t, c, rules, topic)
+}
+
+func (a *attempts) judged(t *testing.T, c *access.Credentials, rules []acl.Rule, topic string) {
+	t.Helper()
 	judge, judges := a.m.(access.Judge)
 	for _, action := range []acl.Action{acl.Publish, acl.Subscribe} {
-		var got access.Verdict
-		switch {
-		case judges:
+		got := Allowed(t, rules, c, action, topic)
+		if judges {
 			var err error
 			if got, err = judge.Authorize(t.Context(), c, action, topic); err != nil {
 				t.Errorf("authorize %.80q: %v", topic, err)
 			}
-		case !a.NoRules:
-			got = Allowed(t, Rules(t, a.m, c), c, action, topic)
 		}
 		if got == access.Allow {
 			t.Errorf("user %.80q, client %.80q: may %v %.80q", c.Username, c.ClientID, action, topic)

@@ -102,7 +102,7 @@ func TestVerbsSayWhatEMQSaid(t *testing.T) {
 	h.expect("foreground", 1, "Node is already running!\n")
 	h.expect("ping", 0, "pong\n")
 	h.expect("pid", 0, `\d+\n`)
-	h.expect("status", 0, `Node 'emq@127\.0\.0\.1' is started\nemqttd 0\.1\.0 is running\n`)
+	h.expect("status", 0, `Node 'emq@127\.0\.0\.1' is started\nemqttd 0\.1\.0 is running\nanybody may connect: mqtt.allow_anonymous is true\n`)
 	_, before := h.emqttd("pid")
 	h.expect("restart", 0, `ok\nemqttd 0\.1\.0 is started successfully!\n`)
 	if _, after := h.emqttd("pid"); after == before {
@@ -261,7 +261,7 @@ func TestForegroundOutlivesTheReaderOfItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitUntil(t, func() bool { code, _ := h.emqttd("ping"); return code == 0 })
-	h.expect("status", 0, "(?s).*is running\n") // each of these logs lines into the closed pipe
+	h.expect("status", 0, "(?s).*is running\n.*") // each of these logs lines into the closed pipe
 	h.expect("stop", 0, "ok\n")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)

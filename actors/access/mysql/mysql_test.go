@@ -183,6 +183,8 @@ func TestNameThatAColumnCannotHoldIsRefused(t *testing.T) {
 
 func BenchmarkAuthenticate(b *testing.B) {
 	s := servers.MySQL(b)
-	add(b, seeded(b, s), suite.Stored(b, "bench-"+b.Name(), "sha256", "pw"))
-	suite.Benchmark(b, open(b, options(b, s, "sha256")), suite.Client("bench-"+b.Name(), "pw"))
+	db := seeded(b, s)
+	exec(b, db, "DELETE FROM mqtt_user WHERE username = ?", "bench") // of the round before
+	add(b, db, suite.Stored(b, "bench", "sha256", "pw"))
+	suite.Benchmark(b, open(b, options(b, s, "sha256")), suite.Client("bench", "pw"))
 }

@@ -181,3 +181,9 @@ func TestHalfOpenServerEndsAWatch(t *testing.T) {
 	p.Set(proxy.Fault{Stall: true})
 	w.Fails(t)
 }
+
+func BenchmarkAuthenticate(b *testing.B) {
+	s := servers.Redis(b)
+	add(b, client(b, &redis.UniversalOptions{Addrs: []string{s.Addr}, Password: s.Password}), suite.Stored(b, "bench", "sha256", "pw"))
+	suite.Benchmark(b, use(b, options(b, s, "sha256")), suite.Client("bench", "pw"))
+}

@@ -46,6 +46,7 @@ func Benchmark(b *testing.B, m access.Module, c *access.Credentials) {
 	b.Helper()
 	b.SetParallelism(4)
 	b.ReportAllocs()
+	b.ResetTimer() // the server had to be started
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			if r, err := m.Authenticate(context.Background(), c); err != nil || r.Verdict != access.Allow {

@@ -6,10 +6,13 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +25,18 @@ import (
 // version is the release; the build sets it: -ldflags "-X main.version=…".
 var version = "0.1.0"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 const long = `emqttd_ctl asks the node on this machine. Without a command it lists the commands that the node knows.
 
 Options stand before the command; -c also behind it. What begins with a dash and belongs to the command may follow it
-as it is; behind "--" nothing is an option.`
+as it is; behind "--" nothing is an option.
+
+--password-stdin among the words of a command stands for a password that is read from the first line of the standard
+input, so that other users of this machine do not see it.`
 
 // run returns the exit code.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	file, args, err := conf.Args(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "emqttd_ctl: %v\n", err)
@@ -54,6 +60,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 			if len(args) > 0 && args[0] == "--" {
 				args = args[1:]
 			}
+			if args, err = withPassword(args, stdin); err != nil {
+				return err
+			}
 			code, err = ctl(file, node, args, stdout)
 			return err
 		},
@@ -76,6 +85,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	return code
 }
+
+// withPassword puts a password from the standard input where a command has --password-stdin: behind --password with those
+// that have such an option, as it is with others.
+func withPassword(args []string, stdin io.Reader) ([]string, error) {
+	i := slices.Index(args, "--password-stdin")
+	if i < 0 {
+		return args, nil
+	}
+	line, err := bufio.NewReader(io.LimitReader(stdin, maxPassword)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the password: %w", err)
+	}
+	password := []string{strings.TrimRight(line, "\r\n")}
+	if args[0] == "access" {
+		password = append([]string{"--password"}, password...)
+	}
+	return slices.Concat(args[:i], password, args[i+1:]), nil
+}
+
+// maxPassword is the longest that MQTT can say.
+const maxPassword = 1 << 16
 
 // ctl runs one command on the node that the configuration names.
 func ctl(file, node string, args []string, stdout io.Writer) (int, error) {

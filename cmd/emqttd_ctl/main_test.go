@@ -95,14 +95,14 @@ func startNode(t *testing.T, file string) {
 
 func ctlRun(args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = run(args, &out, &err)
+	code = run(args, strings.NewReader("from stdin\nmore"), &out, &err)
 	return code, out.String(), err.String()
 }
 
 func TestCommandsReachTheNodeWhereverTheFlagStands(t *testing.T) {
-	file := newConf(t)
+	file := newConf(t, "access.modules = username", "mqtt.allow_anonymous = false")
 	startNode(t, file)
-	running := "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\n"
+	running := "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\nanybody may connect: mqtt.allow_anonymous is true\n"
 	for _, args := range [][]string{
 		{"-c", file, "status"},
 		{"status", "-c", file},
@@ -122,6 +122,10 @@ func TestCommandsReachTheNodeWhereverTheFlagStands(t *testing.T) {
 		{[]string{"clients", "show"}, "clients list ", 1},
 		{[]string{"clients", "show", "nobody"}, "Not Found.\n", 1},
 		{[]string{"clients", "list"}, "", 0},
+		{[]string{"users", "add", "joe", "--password-stdin"}, "ok\n", 0},
+		{[]string{"clientids", "add", "c", "--password-stdin", "--superuser"}, "ok\n", 0},
+		{[]string{"clientids", "list", "superusers"}, "c\n", 0},
+		{[]string{"access", "test", "--user", "joe", "--password-stdin"}, "connect   : accept (username: password)\n", 0},
 		{[]string{"actors", "tree", "--shape"}, "node\n├─ system\n", 0},
 		{[]string{"--", "clients", "show", "-c"}, "Not Found.\n", 1},
 	} {

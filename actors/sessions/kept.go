@@ -19,6 +19,7 @@ type keeping struct {
 	dropped uint64           // items below it are deleted
 	ops     *store.Ops       // of this turn; nil while there are none
 	loading bool             // waits for what it has entered to become readable
+	safe    uint64           // items below it can be read
 	past    *store.Session   // what it was, until all sessions are restored
 	wills   []*store.Receipt // of wills that were published and may not be safe yet
 }
@@ -89,50 +90,6 @@ func (s *session) pending() []*store.Receipt {
 	}
 	return s.open
 }
-
-// load brings in items that are in the store only, as many as can be sent.
-func (s *session) load() {
-	if s.keep == nil || s.keep.loading {
-		return
-	}
-	out := s.out
-	for {
-		priority, from, n, ok := s.state.Want(out)
-		if !ok {
-			return
-		}
-		items, err := s.rt.Disk.Load(s.keep.id, int16(priority), from, n)
-		if err != nil {
-			s.rt.Log.Error("the store does not give back what it has", "client_id", s.id, "error", err)
-		}
-		final := err == nil && len(s.pending()) == 0 && s.keep.ops == nil
-		if len(items) == 0 && !final {
-			s.loadLater()
-			return
-		}
-		s.state.Loaded(out, priority, deliveryItems(items), final)
-		s.state.Fill(out, unixMilli())
-	}
-}
-
-// loadLater looks again when everything that was entered up to now can be read.
-func (s *session) loadLater() {
-	s.keep.loading = true
-	ready := func(error) { s.rt.System.Root.Send(s.self, readableMessage) }
-	open := s.pending()
-	if len(open) > 0 {
-		open[len(open)-1].After(ready)
-		return
-	}
-	s.rt.Disk.Commit(s.takeOps(), ready)
-}
-
-// readable says that what was entered can be loaded.
-type readable struct{}
-
-var readableMessage any = &readable{}
-
-func (*readable) IgnoreDeadLetterLogging() {}
 
 // takeOps takes the changes of this turn, which the caller commits.
 func (s *session) takeOps() *store.Ops {

@@ -123,7 +123,7 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	s.keep = &keeping{id: m.ID}
 	saved := savedState(r)
 	s.state = delivery.Restore(s.rt.Limits, s.id, saved)
-	s.keep.dropped = s.state.Floor()
+	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
 	s.register()
 	orphan := s.restoring.orphan != nil
 	if orphan || m.Connected || m.Will != nil || m.Expires != 0 {

@@ -125,6 +125,7 @@ func (s *session) attached(c actor.Context) {
 		s.found(m)
 	case *readable:
 		s.keep.loading = false
+		s.keep.safe = max(s.keep.safe, m.upTo)
 		s.work()
 	case *recovered:
 		s.goOn(c)
@@ -401,10 +402,20 @@ func (s *session) stopped(c actor.Context) {
 	}
 	if s.ending {
 		id := s.keep.id
-		s.afterWills(func() { s.rt.Disk.End(id, func(error) { s.release() }) })
+		s.afterWills(func() { s.rt.Disk.End(id, s.buried) })
 	} else if !s.rt.Closing.Load() {
 		s.rescue()
 	}
+}
+
+// buried is that the session is gone from the store, too. If it cannot be, it
+// will be back after the next start: until then nobody is to be told that it has
+// ended, so that its client is refused.
+func (s *session) buried(err error) {
+	if err != nil {
+		s.rt.orphans.add(&orphan{name: s.id})
+	}
+	s.release()
 }
 
 // release gives up the client identifier.

@@ -274,6 +274,9 @@ func (l *level) head() uint64 {
 	return l.last + 1
 }
 
+// Next is the sequence number that the next item gets.
+func (s *State) Next() uint64 { return s.journal.next }
+
 // Floor is the sequence number below which no item is alive.
 func (s *State) Floor() uint64 {
 	j := s.journal

@@ -60,6 +60,7 @@ type plant struct {
 	crashes, left int
 	keep          func(*rand.Rand) int // percent of what was not synced that is left
 	stats         checker.Stats
+	limit         time.Duration // for a world to be drained
 }
 
 // generation lets a world run on a file system and cuts the power at random
@@ -115,7 +116,7 @@ func (p *plant) generation(w *checker.World, fs *vfs.MemFS, crashes int) (*check
 func (p *plant) inspect(w *checker.World, fs vfs.FS) []string {
 	m := mustBoot(p.t, p.config, fs)
 	w.Use(m.network.Dial)
-	faults := w.Drain(20 * time.Second)
+	faults := w.Drain(p.limit)
 	w.Hang()
 	m.down()
 	if len(faults) > 0 {
@@ -151,7 +152,7 @@ func (p *plant) cut(crashes int, profiles []checker.Profile) []string {
 // of random work and looks, with the clients, at what a new node makes of the
 // files that are left.
 func TestPowerLossCostsNothingThatWasAcknowledged(t *testing.T) {
-	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed(t), 0)), config: settings(t)}
+	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed(t), 0)), config: settings(t), limit: 30 * time.Second}
 	p.keep = func(r *rand.Rand) int { return []int{0, 0, 30, 70, 100}[r.IntN(5)] }
 	started := time.Now()
 	if faults := p.cut(crashPoints(150), checker.Everybody()); len(faults) > 0 {
@@ -163,7 +164,7 @@ func TestPowerLossCostsNothingThatWasAcknowledged(t *testing.T) {
 // TestTheCheckerFindsWhatAPowerLossCosts shows that the test above can fail: with
 // store.sync = never, and nothing left that was not synced, there are losses.
 func TestTheCheckerFindsWhatAPowerLossCosts(t *testing.T) {
-	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed(t), 0)), config: settings(t)}
+	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed(t), 0)), config: settings(t), limit: time.Second}
 	p.config.Store.Sync = "never"
 	p.keep = func(*rand.Rand) int { return 0 }
 	faults := p.cut(40, checker.Everybody())

@@ -54,14 +54,15 @@ func Binary(t testing.TB, name string) string {
 }
 
 // Main runs the tests of a package: func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }.
-// It removes what Binary has built and fails when a goroutine is left behind.
-func Main(m *testing.M) int {
+// It removes what Binary has built and fails when a goroutine is left behind that
+// none of the options is about.
+func Main(m *testing.M, leave ...goleak.Option) int {
 	code := m.Run()
 	if built {
 		dir, _ := binaries()
 		_ = os.RemoveAll(dir)
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
+	if err := goleak.Find(leave...); err != nil && code == 0 {
 		fmt.Fprintf(os.Stderr, "goroutines are left behind: %v\n", err)
 		return 1
 	}

@@ -92,7 +92,7 @@ func (w *World) Drain(limit time.Duration) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.finished() || !w.ended(first) {
-		w.fault("%s", w.stuck(limit, first))
+		w.fault(&w.stats.Other, "%s", w.stuck(limit, first))
 	}
 	w.losses()
 	w.retained(reader)
@@ -201,7 +201,7 @@ func (w *World) losses() {
 				w.lost(c, n)
 			}
 			if exact[f] > 1 {
-				w.fault("%s: message %d came %d times at QoS 2", f, n, exact[f])
+				w.fault(&w.stats.Twice, "%s: message %d came %d times at QoS 2", f, n, exact[f])
 			}
 		}
 	}
@@ -209,9 +209,8 @@ func (w *World) losses() {
 
 func (w *World) lost(c *client, n int) {
 	m := &w.messages[n]
-	w.fault("%s: message %d of %s to %s is lost (QoS %d, will %v, sent %d, acknowledged %d, now %d)",
+	w.fault(&w.stats.Lost, "%s: message %d of %s to %s is lost (QoS %d, will %v, sent %d, acknowledged %d, now %d)",
 		c.ID, n, w.clients[m.client].ID, m.topic, m.qos, m.will, m.sent, m.acked, w.clock)
-	w.stats.Lost++
 	m.refused = true // it is told once
 }
 
@@ -242,12 +241,11 @@ func (w *World) retained(reader *client) {
 	for name, n := range w.lastRetained() {
 		want := !w.messages[n].clearing
 		if want && reader.got[n] == 0 {
-			w.fault("retained message %d of %s is lost", n, name)
-			w.stats.Lost++
+			w.fault(&w.stats.Lost, "retained message %d of %s is lost", n, name)
 		}
 		for k := range reader.got {
 			if w.messages[k].topic == name && (k != n || !want) {
-				w.fault("retained message %d of %s is there; the last is %d (cleared %v)", k, name, n, !want)
+				w.fault(&w.stats.Other, "retained message %d of %s is there; the last is %d (cleared %v)", k, name, n, !want)
 			}
 		}
 	}

@@ -229,7 +229,7 @@ func (c *client) packets() {
 	for c.turn == turn {
 		h, n, err := mqtt.ParseHeader(c.have, 0)
 		if err != nil {
-			c.world.fault("%s: bad packet: %v", c.ID, err)
+			c.world.fault(&c.world.stats.Other, "%s: bad packet: %v", c.ID, err)
 			c.lost()
 			return
 		}

@@ -43,10 +43,10 @@ func (c *client) packet(h mqtt.Header, body []byte) {
 			c.lost()
 		}
 	default:
-		c.world.fault("%s: got %v", c.ID, h.Type)
+		c.world.fault(&c.world.stats.Other, "%s: got %v", c.ID, h.Type)
 	}
 	if err != nil {
-		c.world.fault("%s: bad %v: %v", c.ID, h.Type, err)
+		c.world.fault(&c.world.stats.Other, "%s: bad %v: %v", c.ID, h.Type, err)
 	}
 }
 
@@ -60,9 +60,9 @@ func (c *client) connack(p *mqtt.Connack) {
 	asked := c.Clean || c.clean
 	switch {
 	case (asked || c.empty) && p.SessionPresent:
-		w.fault("%s: a session is present although a clean one was asked for", c.ID)
+		w.fault(&w.stats.Other, "%s: a session is present although a clean one was asked for", c.ID)
 	case !asked && c.promised && !p.SessionPresent:
-		w.fault("%s: the session is lost that was promised", c.ID)
+		w.fault(&w.stats.Sessions, "%s: the session is lost that was promised", c.ID)
 	}
 	now := w.tick()
 	if !p.SessionPresent {
@@ -95,25 +95,25 @@ func (c *client) receive(p *mqtt.Publish) {
 	w := c.world
 	n := number(p.Payload)
 	if n <= 0 || n >= len(w.messages) || w.messages[n].topic != string(p.Topic) {
-		w.fault("%s: got a message that nobody has sent: %s %q", c.ID, p.Topic, p.Payload)
+		w.fault(&w.stats.Other, "%s: got a message that nobody has sent: %s %q", c.ID, p.Topic, p.Payload)
 		return
 	}
 	switch p.QoS {
 	case protocol.AtMostOnce:
-		w.fault("%s: got message %d with QoS 0", c.ID, n)
+		w.fault(&w.stats.Other, "%s: got message %d with QoS 0", c.ID, n)
 		return
 	case protocol.ExactlyOnce:
 		c.owed = append(c.owed, mqtt.Ack{Type: mqtt.PUBREC, ID: p.PacketID})
 		if old, again := c.received[p.PacketID]; again {
 			if old != n {
-				w.fault("%s: packet identifier %d is used for message %d while it belongs to %d", c.ID, p.PacketID, n, old)
+				w.fault(&w.stats.Other, "%s: packet identifier %d is used for message %d while it belongs to %d", c.ID, p.PacketID, n, old)
 			}
 			w.stats.Again++
 			return
 		}
 		c.received[p.PacketID] = n
 		if c.exact[n]++; c.exact[n] > 1 {
-			w.fault("%s: message %d to %s came twice at QoS 2 (packet identifier %d, DUP %v)", c.ID, n, p.Topic, p.PacketID, p.Dup)
+			w.fault(&w.stats.Twice, "%s: message %d to %s came twice at QoS 2 (packet identifier %d, DUP %v)", c.ID, n, p.Topic, p.PacketID, p.Dup)
 		}
 	default:
 		c.owed = append(c.owed, mqtt.Ack{Type: mqtt.PUBACK, ID: p.PacketID})
@@ -126,7 +126,7 @@ func (c *client) note(n int, qos protocol.QoS) {
 	w := c.world
 	m := &w.messages[n]
 	if !c.may(n) {
-		w.fault("%s: message %d to %s belongs to no subscription of the session", c.ID, n, m.topic)
+		w.fault(&w.stats.Other, "%s: message %d to %s belongs to no subscription of the session", c.ID, n, m.topic)
 	}
 	if c.got[n]++; c.got[n] > 1 {
 		w.stats.Again++
@@ -138,7 +138,7 @@ func (c *client) note(n int, qos protocol.QoS) {
 	}
 	l := lane{client: m.client, topic: m.topic, qos: m.qos, got: qos}
 	if last := c.last[l]; last > n && c.covered(n) {
-		w.fault("%s: message %d of %s to %s (QoS %d) came after %d", c.ID, n, w.clients[m.client].ID, m.topic, m.qos, last)
+		w.fault(&w.stats.Disorder, "%s: message %d of %s to %s (QoS %d) came after %d", c.ID, n, w.clients[m.client].ID, m.topic, m.qos, last)
 	}
 	c.last[l] = max(c.last[l], n)
 }
@@ -153,7 +153,7 @@ func (c *client) ack(p *mqtt.Ack) {
 	}
 	i := slices.IndexFunc(c.flights, func(f flight) bool { return f.id == p.ID })
 	if i < 0 {
-		w.fault("%s: %v of packet identifier %d, which is not in use", c.ID, p.Type, p.ID)
+		w.fault(&w.stats.Other, "%s: %v of packet identifier %d, which is not in use", c.ID, p.Type, p.ID)
 		return
 	}
 	f := &c.flights[i]
@@ -172,7 +172,7 @@ func (c *client) ack(p *mqtt.Ack) {
 		f.released = true
 		c.send(&mqtt.Ack{Type: mqtt.PUBREL, ID: p.ID})
 	default:
-		w.fault("%s: %v for message %d of QoS %d (released %v)", c.ID, p.Type, f.number, m.qos, f.released)
+		w.fault(&w.stats.Other, "%s: %v for message %d of QoS %d (released %v)", c.ID, p.Type, f.number, m.qos, f.released)
 	}
 }
 
@@ -186,7 +186,7 @@ func (c *client) accept(m *message) {
 func (c *client) suback(p *mqtt.Suback) {
 	x := c.pending
 	if x == nil || x.remove || x.id != p.ID || len(p.Codes) != 1 {
-		c.world.fault("%s: SUBACK %d for nothing", c.ID, p.ID)
+		c.world.fault(&c.world.stats.Other, "%s: SUBACK %d for nothing", c.ID, p.ID)
 		return
 	}
 	c.pending = nil
@@ -202,7 +202,7 @@ func (c *client) suback(p *mqtt.Suback) {
 func (c *client) unsuback(p *mqtt.Unsuback) {
 	x := c.pending
 	if x == nil || !x.remove || x.id != p.ID {
-		c.world.fault("%s: UNSUBACK %d for nothing", c.ID, p.ID)
+		c.world.fault(&c.world.stats.Other, "%s: UNSUBACK %d for nothing", c.ID, p.ID)
 		return
 	}
 	c.pending = nil

@@ -69,7 +69,11 @@ type Stats struct {
 	Published, Acknowledged, Refused int // messages of QoS 1 and 2
 	Received, Again                  int // first deliveries, and those that came again
 	Connects, Clean                  int
-	Lost                             int // acknowledged, and not there
+
+	// Promises that were broken: messages and retained messages that were
+	// acknowledged and are not there; that came twice at QoS 2; that came out of
+	// order; sessions that are not there; anything else.
+	Lost, Twice, Disorder, Sessions, Other int
 }
 
 // New makes a world in which nobody is connected yet.
@@ -146,7 +150,9 @@ func (w *World) tick() int {
 
 const maxFaults = 20
 
-func (w *World) fault(format string, args ...any) {
+// fault notes a broken promise and counts it.
+func (w *World) fault(count *int, format string, args ...any) {
+	*count++
 	if len(w.faults) < maxFaults {
 		w.faults = append(w.faults, fmt.Sprintf(format, args...))
 	}

@@ -136,13 +136,14 @@ func TestLDAPThatIsBoundDoesWhatABackEndMust(t *testing.T) {
 
 func TestLDAPThatIsSearchedAndBoundLetsUsersIn(t *testing.T) {
 	s := servers.LDAP(t)
-	add(t, s, suite.User{Name: "found", Stored: "own pw", Super: true})
+	name := suite.Unique("found")
+	add(t, s, suite.User{Name: name, Stored: "own pw", Super: true})
 	o := options(t, s, "plain")
 	o.PasswordAttribute = ""
 	m := open(t, o)
 	defer m.Close()
 	for password, want := range map[string]access.Verdict{"own pw": access.Allow, "other": access.Deny, "": access.Deny} {
-		r, err := m.Authenticate(t.Context(), suite.Client("found", password))
+		r, err := m.Authenticate(t.Context(), suite.Client(name, password))
 		if err != nil || r.Verdict != want || r.Superuser != (want == access.Allow) {
 			t.Errorf("%q: %v, %v; want %v", password, r, err, want)
 		}
@@ -151,7 +152,8 @@ func TestLDAPThatIsSearchedAndBoundLetsUsersIn(t *testing.T) {
 
 func TestLDAPIsReachedByTLS(t *testing.T) {
 	s := servers.LDAP(t)
-	add(t, s, suite.User{Name: "by-tls", Stored: "pw"})
+	name := suite.Unique("by-tls")
+	add(t, s, suite.User{Name: name, Stored: "pw"})
 	pem, err := os.ReadFile(s.CertFile)
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +176,7 @@ func TestLDAPIsReachedByTLS(t *testing.T) {
 			o.Addrs, o.TLS, o.StartTLS = []string{c.addr}, c.config, c.start
 			m := open(t, o)
 			defer m.Close()
-			r, err := m.Authenticate(t.Context(), suite.Client("by-tls", "pw"))
+			r, err := m.Authenticate(t.Context(), suite.Client(name, "pw"))
 			if (err == nil && r.Verdict == access.Allow) != c.ok {
 				t.Errorf("%v, %v", r, err)
 			}
@@ -184,12 +186,13 @@ func TestLDAPIsReachedByTLS(t *testing.T) {
 
 func TestNextServerIsAskedWhenOneIsAway(t *testing.T) {
 	s := servers.LDAP(t)
-	add(t, s, suite.User{Name: "by-second", Stored: "pw"})
+	name := suite.Unique("by-second")
+	add(t, s, suite.User{Name: name, Stored: "pw"})
 	o := binding(t, s)
 	o.Addrs = []string{"127.0.0.1:1", s.Addr}
 	m := open(t, o)
 	defer m.Close()
-	if r, err := m.Authenticate(t.Context(), suite.Client("by-second", "pw")); err != nil || r.Verdict != access.Allow {
+	if r, err := m.Authenticate(t.Context(), suite.Client(name, "pw")); err != nil || r.Verdict != access.Allow {
 		t.Fatalf("%v, %v", r, err)
 	}
 }

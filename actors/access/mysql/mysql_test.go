@@ -125,6 +125,7 @@ func TestBadRowOfMySQLIsLeftOutIfItAllowsAndAnErrorIfItDenies(t *testing.T) {
 	m := open(t, o)
 	defer m.Close()
 	exec(t, db, "INSERT INTO mqtt_acl (allow, username, access, topic) VALUES (1, 'crooked', 2, 'a/#/b'), (1, 'crooked', 2, 'c')")
+	t.Cleanup(func() { exec(t, db, "DELETE FROM mqtt_acl WHERE username = 'crooked'") })
 	c := suite.Client("crooked", "")
 	rules := suite.Rules(t, m, c)
 	if got := suite.Allowed(t, rules, c, acl.Publish, "c"); got != access.Allow || len(rules) != 1 {
@@ -141,7 +142,8 @@ func TestBadRowOfMySQLIsLeftOutIfItAllowsAndAnErrorIfItDenies(t *testing.T) {
 
 func TestMySQLIsReachedByTLS(t *testing.T) {
 	s := servers.MySQL(t)
-	add(t, seeded(t, s), suite.Stored(t, "by-tls", "sha256", "pw"))
+	name := suite.Unique("by-tls")
+	add(t, seeded(t, s), suite.Stored(t, name, "sha256", "pw"))
 	pem, err := os.ReadFile(s.CertFile)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +157,7 @@ func TestMySQLIsReachedByTLS(t *testing.T) {
 		o := options(t, s, "sha256")
 		o.TLS = c.config
 		m := open(t, o)
-		r, err := m.Authenticate(t.Context(), suite.Client("by-tls", "pw"))
+		r, err := m.Authenticate(t.Context(), suite.Client(name, "pw"))
 		if (err == nil && r.Verdict == access.Allow) != c.ok {
 			t.Errorf("trusting %v: %v, %v", c.config.RootCAs != nil, r, err)
 		}

@@ -66,8 +66,8 @@ const patience = 60 * time.Second
 
 var names atomic.Int64
 
-// unique is a name that no other test in this process has.
-func unique(name string) string { return fmt.Sprintf("%s-%d", name, names.Add(1)) }
+// Unique is a name that no other test in this process has.
+func Unique(name string) string { return fmt.Sprintf("%s-%d", name, names.Add(1)) }
 
 // Run runs the suite.
 func Run(t *testing.T, b Backend) {
@@ -122,7 +122,7 @@ func (r *run) first() string { return r.Schemes[0] }
 // user adds one whose Password is stored by the first scheme.
 func (r *run) user(t testing.TB, name string, change func(*User)) User {
 	t.Helper()
-	u := Stored(t, unique(name), r.first(), Password)
+	u := Stored(t, Unique(name), r.first(), Password)
 	if change != nil {
 		change(&u)
 	}
@@ -184,7 +184,7 @@ func (r *run) passwords(t *testing.T) {
 	if r.Refuses {
 		unknown = access.Deny
 	}
-	expect(t, m, Client(unique("nobody"), Password), unknown, false)
+	expect(t, m, Client(Unique("nobody"), Password), unknown, false)
 
 	silent := Client(plain.Name, "")
 	silent.Password = nil
@@ -198,7 +198,7 @@ func (r *run) passwords(t *testing.T) {
 }
 
 func (r *run) scheme(t *testing.T, scheme string) {
-	u := Stored(t, unique("hashed"), scheme, Password)
+	u := Stored(t, Unique("hashed"), scheme, Password)
 	r.Add(t, u)
 	m := r.open(t, r.Addr, scheme)
 	expect(t, m, Client(u.Name, Password), access.Allow, false)
@@ -207,7 +207,7 @@ func (r *run) scheme(t *testing.T, scheme string) {
 	}
 	if scheme != "plain" {
 		expect(t, m, Client(u.Name, u.Stored), access.Deny, false)
-		broken := User{Name: unique("broken"), Stored: "no hash at all", Salt: "s"}
+		broken := User{Name: Unique("broken"), Stored: "no hash at all", Salt: "s"}
 		r.Add(t, broken)
 		expect(t, m, Client(broken.Name, Password), access.Deny, false)
 	}
@@ -275,7 +275,7 @@ func (r *run) rules(t *testing.T) {
 			t.Errorf("%v %s: %v", s.action, s.topic, got)
 		}
 	}
-	stranger := Client(unique("stranger"), Password)
+	stranger := Client(Unique("stranger"), Password)
 	if got := Allowed(t, Rules(t, m, stranger), stranger, acl.Publish, "in/1"); got != access.Ignore {
 		t.Errorf("without rows: %v, want ignore", got)
 	}

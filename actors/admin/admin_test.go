@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"emqttd/actors/access"
+	"emqttd/actors/access/acl"
+	"emqttd/actors/access/hash"
 	"emqttd/protocol/topic"
 )
 
@@ -27,13 +31,45 @@ type fakeNode struct {
 	publish   error
 	stopped   chan struct{}
 	running   bool
+	chain     *access.Chain
 }
 
 var fixed = time.Unix(1479808000, 0)
 
+// newChain knows the user boss, who may do everything, and joe, who may publish to his own topics.
+func newChain(anonymous bool) *access.Chain {
+	scheme, err := hash.Parse("sha256")
+	must(err)
+	users, err := access.OpenAccounts(access.UserNames, access.NoTable{}, nil, scheme)
+	must(err)
+	clients, err := access.OpenAccounts(access.ClientIDs, access.NoTable{}, nil, scheme)
+	must(err)
+	bans, err := access.OpenBans(access.NoTable{})
+	must(err)
+	must(users.Add(context.Background(), "boss", []byte("b-secret"), true))
+	must(users.Add(context.Background(), "joe", []byte("j-secret"), false))
+	return access.NewChain(access.Options{
+		AllowAnonymous: anonymous, NoMatchAllow: true, Modules: []access.Module{users, rules{users}}, Users: users, Clients: clients,
+		Bans: bans, Backoff: access.NewBackoff(access.BackoffOptions{After: 5, First: time.Hour, Longest: time.Hour, Size: 100}),
+	})
+}
+
+// rules lets joe publish below joe/ only.
+type rules struct{ access.Module }
+
+func (rules) Rules(context.Context, *access.Credentials) ([]acl.Rule, error) {
+	return acl.Parse("acl.conf", []byte("{allow, all, pubsub, [\"%u/#\"]}.\n{deny, {user, \"joe\"}, pubsub, [\"#\"]}.\n"))
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 func newFake() *fakeNode {
 	return &fakeNode{
-		running: true, stopped: make(chan struct{}),
+		running: true, stopped: make(chan struct{}), chain: newChain(true),
 		clients: []ClientInfo{
 			{ID: "c1", IP: "127.0.0.1", Port: 52011, CleanSession: true, ProtoVersion: 4, KeepAlive: 60, ConnectedAt: fixed},
 			{ID: "c2\x1b[2J", Username: "al", IP: "::1", Port: 1, ProtoVersion: 5, ConnectedAt: fixed},
@@ -78,9 +114,11 @@ func (f *fakeNode) sources() *Sources {
 	}}
 	return &Sources{
 		Node: "emq@127.0.0.1", Version: "0.1.0", AllowAnonymous: true,
-		Running: func() bool { return f.running },
-		Uptime:  func() time.Duration { return 212 * time.Second },
-		Stop:    func() { close(f.stopped) },
+		Access:        f.chain,
+		CleanACLCache: func(id string) bool { return id == "c1" },
+		Running:       func() bool { return f.running },
+		Uptime:        func() time.Duration { return 212 * time.Second },
+		Stop:          func() { close(f.stopped) },
 		Drain: func(server string, moved bool) int {
 			f.drained = fmt.Sprint(server, moved)
 			return 7

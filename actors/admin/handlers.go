@@ -19,7 +19,7 @@ func refused(err error) Result { return Result{Text: "Error: " + err.Error() + "
 
 // coreHandlers are the commands of the broker itself, in the order in which help lists them.
 func coreHandlers() []*Handler {
-	return []*Handler{
+	all := []*Handler{
 		{Name: "status", Run: status, Usage: []Usage{{"status", "Show broker status"}}},
 		{Name: "broker", Run: broker, Usage: []Usage{
 			{"broker", "Show broker version, uptime and description"},
@@ -75,6 +75,7 @@ func coreHandlers() []*Handler {
 			{"drain off", "Take clients again"},
 		}},
 	}
+	return append(all, accessHandlers()...)
 }
 
 // drain empties a node of its clients, so that it can be stopped without a storm.

@@ -28,12 +28,13 @@ func NewHTTPServer(src *Sources, logger *slog.Logger) *http.Server {
 	}
 }
 
-// api is the HTTP API. As long as there is no authentication it trusts the loopback interface, so it must make sure
-// that what comes is no web page that a browser on this machine shows: those have a foreign Host or Origin.
+// api is the HTTP API. With mqtt.allow_anonymous it trusts the loopback interface, so it must make sure that what comes
+// is no web page that a browser on this machine shows: those have a foreign Host or Origin.
 type api struct{ src *Sources }
 
-// NewHTTPHandler returns the HTTP API: POST /mqtt/publish and GET /status as EMQ 2.0 – 2.2 had them, and what can be
-// read of EMQ 2.3's /api/v2, with its paths and bodies. It panics when a function of src is missing.
+// NewHTTPHandler returns the HTTP API: POST /mqtt/publish and GET /status as EMQ 2.0 – 2.2 had them, what can be read of
+// EMQ 2.3's /api/v2, with its paths and bodies, and below /api/v3 what manages access. It panics when something of src is
+// missing.
 //
 // Unlike EMQ, errors have the status code that they deserve, besides the code in their body.
 func NewHTTPHandler(src *Sources) http.Handler {
@@ -63,19 +64,31 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if !a.src.AllowAnonymous {
-		w.Header().Set("WWW-Authenticate", `Basic realm="emqttd"`)
-		writeFailure(w, http.StatusUnauthorized, codeCredentials, "anonymous access is off (mqtt.allow_anonymous)")
+	v, ok := a.authenticate(w, r)
+	if !ok {
 		return
 	}
 	if path == "/mqtt/publish" {
 		if allow(w, r, http.MethodPost) {
-			a.publish(w, r)
+			a.publish(w, r, v)
 		}
 		return
 	}
-	if rest, ok := strings.CutPrefix(path, "/api/v2/"); ok {
+	rest, isV2 := strings.CutPrefix(path, "/api/v2/")
+	if isV2 && !isCleanACLCache(r, rest) {
 		a.v2(w, r, rest)
+		return
+	}
+	isV3 := isV2
+	if !isV2 {
+		rest, isV3 = strings.CutPrefix(path, "/api/v3/")
+	}
+	if isV3 {
+		if !v.isOperator() {
+			forbid(w, "only super-users may do that")
+			return
+		}
+		a.v3(w, r, rest)
 		return
 	}
 	writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")

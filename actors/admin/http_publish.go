@@ -15,7 +15,7 @@ import (
 const maxTopic = 4096
 
 // publish is POST /mqtt/publish of EMQ 2.0 – 2.2: a form, or JSON with the same names.
-func (a *api) publish(w http.ResponseWriter, r *http.Request) {
+func (a *api) publish(w http.ResponseWriter, r *http.Request, v visitor) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	fields, err := publishFields(r)
 	switch {
@@ -30,6 +30,12 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 	if problem != "" {
 		writeText(w, http.StatusBadRequest, problem)
 		return
+	}
+	for _, name := range names {
+		if !v.mayPublish(name) {
+			forbid(w, "the access rules do not let you publish to "+name)
+			return
+		}
 	}
 	for _, name := range names {
 		// Each message owns its payload; the receiver may keep it.

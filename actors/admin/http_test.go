@@ -158,8 +158,7 @@ func TestWalkToALatePageSkipsExactlyThePagesBefore(t *testing.T) {
 }
 
 func TestRefusalsHaveAStatusCodeAndAReason(t *testing.T) {
-	anonymousOff := newFake().sources()
-	anonymousOff.AllowAnonymous = false
+	anonymousOff := closed().sources()
 	src := newFake().sources()
 	for _, tc := range []struct {
 		name, method, target string

@@ -45,6 +45,10 @@ func paths() []string {
 	for _, r := range routesV2 {
 		out = append(out, "api/v2/"+strings.ReplaceAll(r.path, "...", ""))
 	}
+	out = append(out, "api/v2/clients/{id}/clean_acl_cache")
+	for _, r := range routesV3 {
+		out = append(out, "api/v3/"+strings.ReplaceAll(r.path, "...", ""))
+	}
 	return out
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"emqttd/actors/access"
 )
 
 // Sources is everything that the admin actor and the HTTP API know of the node: functions that actors/node fills in.
@@ -16,7 +18,12 @@ import (
 type Sources struct {
 	Node           string // the node's name, such as emq@127.0.0.1
 	Version        string
-	AllowAnonymous bool // mqtt.allow_anonymous: without it the HTTP API answers 401 until there is authentication
+	AllowAnonymous bool // mqtt.allow_anonymous: with it the HTTP API asks nobody who he is
+
+	// Access is the chain that decides about clients, users of the HTTP API among them.
+	Access *access.Chain
+	// CleanACLCache forgets what is kept about the rights of a connected client; false when there is none.
+	CleanACLCache func(id string) bool
 
 	Running func() bool          // false while the node starts or stops
 	Uptime  func() time.Duration // since the node started
@@ -78,12 +85,12 @@ var (
 	ErrUnsafe    = errors.New("the store does not keep the message now")
 )
 
-// missing returns the functions that were left nil: a mistake in the program, to be found at start-up and not by the
+// missing returns what was left nil: a mistake in the program, to be found at start-up and not by the
 // operator's first question.
 func (s *Sources) missing() error {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Func && f.IsNil() {
+		if f := v.Field(i); (f.Kind() == reflect.Func || f.Kind() == reflect.Pointer) && f.IsNil() {
 			return fmt.Errorf("admin: Sources.%s is not set", v.Type().Field(i).Name)
 		}
 	}

@@ -102,7 +102,7 @@ func ctlRun(args ...string) (code int, stdout, stderr string) {
 func TestCommandsReachTheNodeWhereverTheFlagStands(t *testing.T) {
 	file := newConf(t, "access.modules = username", "mqtt.allow_anonymous = false")
 	startNode(t, file)
-	running := "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\nanybody may connect: mqtt.allow_anonymous is true\n"
+	running := "Node 'emq@127.0.0.1' is started\nemqttd 0.1.0 is running\n"
 	for _, args := range [][]string{
 		{"-c", file, "status"},
 		{"status", "-c", file},

@@ -110,6 +110,9 @@ type MQTT struct {
 	AllowAnonymous bool `conf:"allow_anonymous"`
 	// ACLNoMatchAllow is the answer to a PUBLISH or SUBSCRIBE that no access rule matches.
 	ACLNoMatchAllow bool `conf:"acl_nomatch"`
+	// ACLDenyAction is ignore or disconnect: what happens to a client that publishes
+	// what it may not.
+	ACLDenyAction string `conf:"acl_deny_action"`
 	// ACLFile holds the access rules; see Config.Path. It need not exist where
 	// nothing sets it.
 	ACLFile string `conf:"acl_file"`

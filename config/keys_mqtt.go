@@ -18,13 +18,19 @@ func accessKeys() []Key {
 			Doc: "What may be done when no access rule matches.",
 		},
 		Key{
+			Name: "mqtt.acl_deny_action", Kind: Enum, Values: []string{"ignore", "disconnect"}, Default: "ignore",
+			Doc: "What happens to a client that publishes what it may not. ignore: the message is dropped; clients of MQTT 5 are told with the acknowledgement, " +
+				"those of MQTT 3 are acknowledged all the same. disconnect: the connection ends.",
+		},
+		Key{
 			Name: "mqtt.acl_file", Kind: File, Default: "etc/acl.conf",
 			Doc: "The file of the access rules. It is read again when it changes; while it has a mistake the rules before stay. Empty: none. It need not exist if nothing sets this key.",
 		},
 		Key{
-			Name: "acl.strict_wildcards", Kind: Bool, Default: "false",
+			Name: "acl.strict_wildcards", Kind: Bool, Default: "true",
 			Doc: "Refuse a subscription as soon as its filter has a topic in common with one that is denied. " +
-				"If false, a filter is refused that is within what is denied, or covers all of it.",
+				"If false, which is nearer to EMQ, a filter is refused that is within what is denied, or covers all of it; one that only overlaps is granted, " +
+				"and gets what is denied: +/a gets secret/a where secret/a/# is denied.",
 		},
 		Key{
 			Name: "mqtt.cache_acl", Kind: Bool, Default: "true",

@@ -102,6 +102,10 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	}
 	if !r.c.identity.MayPublish(p.Topic) {
 		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
+		if r.c.rt.DenyDisconnects {
+			r.c.rt.Metrics.Drop(rejected[protocol.NotAuthorized], 1)
+			return &readerDone{reason: "acl_denied", code: protocol.NotAuthorized}
+		}
 		in.reject(p, protocol.NotAuthorized)
 		return nil
 	}

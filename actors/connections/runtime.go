@@ -55,6 +55,7 @@ type Runtime struct {
 	IdleTimeout     time.Duration // for CONNECT, and for the rest of a packet that has begun
 	KeepAliveFactor float64       // of the Keep Alive, after which a silent client is lost
 	SessionExpiry   time.Duration // of sessions of MQTT 3.x clients with Clean Session 0
+	DenyDisconnects bool          // a client that publishes what it may not is sent away
 	Features        Features
 
 	// ShuttingDown is set when the node begins to stop, so that clients of

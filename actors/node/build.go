@@ -141,6 +141,7 @@ func (n *Node) buildConnections() error {
 		Metrics:       n.metrics, Log: n.log,
 		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
 		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,
+		DenyDisconnects: m.ACLDenyAction == "disconnect",
 		Features: connections.Features{
 			KeepAlive:         uint16(m.ServerKeepalive / time.Second),
 			TopicAliasMaximum: uint16(m.MaxTopicAlias), ReceiveMaximum: uint16(m.Session.MaxAwaitingRel),

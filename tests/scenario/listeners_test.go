@@ -99,7 +99,7 @@ func newAuthority(t *testing.T) *authority {
 	a := &authority{t: t, pool: x509.NewCertPool()}
 	a.cert, a.key = a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
 	a.pool.AddCert(a.cert)
 	return a

@@ -21,7 +21,11 @@ func Redis(t testing.TB) *Server {
 // RedisCluster is a cluster of one node that has all slots.
 func RedisCluster(t testing.TB) *Server {
 	t.Helper()
-	k := redisKind("redis-cluster", "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+	bus, err := freeAddr() // else 10000 above the port, where the kernel takes ports from
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := redisKind("redis-cluster", "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", port(bus))
 	k.after = func(ctx context.Context, s *Server) error {
 		c := redisClient(s)
 		defer c.Close()

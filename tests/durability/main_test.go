@@ -13,15 +13,15 @@ import (
 )
 
 // A store that has failed leaves pebble as it is until the process ends.
-const pebble = "github.com/cockroachdb/pebble/v2"
+const pebblePath = "github.com/cockroachdb/pebble/v2"
 
 func TestMain(m *testing.M) {
 	os.Exit(testkit.Main(m,
-		goleak.IgnoreAnyFunction(pebble+"/internal/genericcache.(*shard[...]).releaseLoop"),
-		goleak.IgnoreAnyFunction(pebble+".(*cleanupManager).mainLoop"),
-		goleak.IgnoreAnyFunction(pebble+".(*ConcurrencyLimitScheduler).periodicGranter"),
-		goleak.IgnoreAnyFunction(pebble+"/record.(*LogWriter).flushLoop"),
-		goleak.IgnoreAnyFunction(pebble+"/vfs.(*diskHealthCheckingFS).startTickerLocked.func1"),
-		goleak.IgnoreAnyFunction(pebble+"/vfs.(*diskHealthCheckingFile).startTicker.func1"),
+		goleak.IgnoreAnyFunction(pebblePath+"/internal/genericcache.(*shard[...]).releaseLoop"),
+		goleak.IgnoreAnyFunction(pebblePath+".(*cleanupManager).mainLoop"),
+		goleak.IgnoreAnyFunction(pebblePath+".(*ConcurrencyLimitScheduler).periodicGranter"),
+		goleak.IgnoreAnyFunction(pebblePath+"/record.(*LogWriter).flushLoop"),
+		goleak.IgnoreAnyFunction(pebblePath+"/vfs.(*diskHealthCheckingFS).startTickerLocked.func1"),
+		goleak.IgnoreAnyFunction(pebblePath+"/vfs.(*diskHealthCheckingFile).startTicker.func1"),
 	))
 }

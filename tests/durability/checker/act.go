@@ -47,8 +47,10 @@ func (c *client) act() bool {
 	return true
 }
 
-// stays: who publishes retained messages or ends the queues has no adventures.
-func (c *client) stays() bool { return c == c.world.ender }
+// stays tells whether the client has no adventures. Of who sets retained messages
+// the broker may still be reading from the connection before, which would set an
+// older one after a newer.
+func (c *client) stays() bool { return c == c.world.ender || c.Retain }
 
 // come connects, sooner or later.
 func (c *client) come() bool {

@@ -209,8 +209,8 @@ func (w *World) losses() {
 
 func (w *World) lost(c *client, n int) {
 	m := &w.messages[n]
-	w.fault(&w.stats.Lost, "%s: message %d of %s to %s is lost (QoS %d, will %v, sent %d, acknowledged %d, now %d)",
-		c.ID, n, w.clients[m.client].ID, m.topic, m.qos, m.will, m.sent, m.acked, w.clock)
+	w.fault(&w.stats.Lost, "%s: message %d of %s to %s is lost (QoS %d, will %v, sent %d, acknowledged %d, power cut %d, now %d)",
+		c.ID, n, w.clients[m.client].ID, m.topic, m.qos, m.will, m.sent, m.acked, w.cut, w.clock)
 	m.refused = true // it is told once
 }
 
@@ -245,7 +245,8 @@ func (w *World) retained(reader *client) {
 		}
 		for k := range reader.got {
 			if w.messages[k].topic == name && (k != n || !want) {
-				w.fault(&w.stats.Other, "retained message %d of %s is there; the last is %d (cleared %v)", k, name, n, !want)
+				w.fault(&w.stats.Other, "retained message %d of %s is there; the last is %d (cleared %v, acknowledged %d, power cut %d)",
+					k, name, n, !want, w.messages[n].acked, w.cut)
 			}
 		}
 	}

@@ -53,6 +53,7 @@ type World struct {
 	mu       sync.Mutex
 	dial     func() (net.Conn, error)
 	rng      *rand.Rand
+	cut      int // when the power was cut; 0: never
 	clock    int // counts what the clients do and see
 	messages []message
 	clients  []*client
@@ -98,7 +99,7 @@ func (w *World) Clone(seed uint64, f func()) *World {
 	f()
 	c := &World{
 		rng: rand.New(rand.NewPCG(seed, 0x636c6f6e)), clock: w.clock, messages: slices.Clone(w.messages),
-		changed: make(chan struct{}, 1), readers: new(sync.WaitGroup), faults: slices.Clone(w.faults), stats: w.stats,
+		changed: make(chan struct{}, 1), readers: new(sync.WaitGroup), faults: slices.Clone(w.faults), stats: w.stats, cut: w.clock,
 	}
 	for _, x := range w.clients {
 		c.clients = append(c.clients, x.clone(c))

@@ -261,7 +261,6 @@ func (c *Chain) identify(cred *Credentials) *Identity {
 		kept.Password = nil
 		id.cred = &kept
 	}
-	id.version = c.version.Load()
 	return id
 }
 

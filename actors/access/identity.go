@@ -18,15 +18,28 @@ type Identity struct {
 
 	mu        sync.Mutex
 	seen      uint64 // how many changes were announced when it was admitted or refreshed
-	version   uint64 // of the chain's rules that the cache is about
-	cache     cache
-	claims    []acl.Rule // those of a token
-	loaded    *loaded    // rules of the modules; nil: to be asked for
-	expires   int64      // Unix seconds; 0 is never
-	epoch     uint32     // grows with each Refresh: what was asked for before it is not kept
-	step      int16      // the module that admitted it; -1 none
+	notes     *notes // nil until there are some: most clients are idle
+	expires   int64  // Unix seconds; 0 is never
+	epoch     uint32 // grows with each Refresh: what was asked for before it is not kept
+	step      int16  // the module that admitted it; -1 none
 	superuser bool
 	hasClaims bool
+}
+
+// notes are what an Identity remembers of rules.
+type notes struct {
+	version uint64 // of the chain's rules that the cache is about
+	cache   cache
+	claims  []acl.Rule // those of a token
+	loaded  *loaded    // rules of the modules; nil: to be asked for
+}
+
+// note makes the notes. The caller holds mu.
+func (id *Identity) note() *notes {
+	if id.notes == nil {
+		id.notes = new(notes)
+	}
+	return id.notes
 }
 
 // loaded are the rules of each module, by its place in the chain.
@@ -45,7 +58,10 @@ type Reviewer interface {
 
 // take notes what a module said of the client.
 func (id *Identity) take(r Result) {
-	id.superuser, id.claims, id.hasClaims = r.Superuser, r.Rules, r.HasRules
+	id.superuser, id.hasClaims = r.Superuser, r.HasRules
+	if r.HasRules || id.notes != nil {
+		id.note().claims = r.Rules
+	}
 	if id.expires = 0; !r.Expires.IsZero() {
 		id.expires = max(r.Expires.Unix(), 1)
 	}
@@ -108,23 +124,33 @@ func (id *Identity) may(a acl.Action, t string) bool {
 		return allow
 	}
 	now, version, epoch := c.clock(), c.version.Load(), id.epoch
-	if id.version != version {
-		id.cache, id.version = cache{}, version
+	var allow, ok bool
+	if n := id.notes; n != nil && n.version == version {
+		allow, ok = n.cache.get(a, t, now)
 	}
-	allow, ok := id.cache.get(a, t, now)
 	id.mu.Unlock()
 	if ok {
 		return allow
 	}
 	allow, _, keep := id.decide(context.Background(), a, t)
-	if keep && c.o.CacheSize > 0 {
-		id.mu.Lock()
-		if id.version == version && id.epoch == epoch {
-			id.cache.put(a, t, allow, now+c.ttl, c.o.CacheSize)
-		}
-		id.mu.Unlock()
+	// Who asks nobody far away need not remember what is asked once.
+	if keep && c.o.CacheSize > 0 && (a == acl.Publish || c.remote) {
+		id.keep(version, epoch, func(k *cache) { k.put(a, t, allow, now+c.ttl, c.o.CacheSize) })
 	}
 	return allow
+}
+
+// keep enters a decision into the cache, unless what it was based on has changed.
+func (id *Identity) keep(version uint64, epoch uint32, put func(*cache)) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	n := id.note()
+	if n.version < version {
+		n.cache, n.version = cache{}, version
+	}
+	if n.version == version && id.epoch == epoch {
+		put(&n.cache)
+	}
 }
 
 // decide asks all rules. why names the one that decided; keep says that the
@@ -132,7 +158,10 @@ func (id *Identity) may(a acl.Action, t string) bool {
 func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow bool, why string, keep bool) {
 	c := id.chain
 	id.mu.Lock()
-	claims := id.claims
+	var claims []acl.Rule
+	if id.notes != nil {
+		claims = id.notes.claims
+	}
 	id.mu.Unlock()
 	strict := c.o.StrictWildcards
 	if i := acl.Judge(claims, &id.client, a, t, strict); i >= 0 {
@@ -185,7 +214,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	}
 	now := c.clock()
 	id.mu.Lock()
-	l, epoch := id.loaded, id.epoch
+	l, epoch := id.note().loaded, id.epoch
 	id.mu.Unlock()
 	if l != nil && now-l.at < c.ttl {
 		return l.rules, nil
@@ -205,7 +234,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	}
 	id.mu.Lock()
 	if id.epoch == epoch {
-		id.loaded = l
+		id.notes.loaded = l
 	}
 	id.mu.Unlock()
 	return l.rules, nil
@@ -251,7 +280,9 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 		}
 	}
 	id.mu.Lock()
-	id.loaded, id.cache = nil, cache{}
+	if n := id.notes; n != nil {
+		n.loaded, n.cache = nil, cache{}
+	}
 	id.epoch++
 	id.mu.Unlock()
 	return !id.Expired()

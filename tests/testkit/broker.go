@@ -25,6 +25,7 @@ type Broker struct {
 	Network *Network // of the listener Memory
 	GaveUp  chan error
 	t       testing.TB
+	log     *syncBuffer
 }
 
 // Start starts a node on ports that the system chooses, with the defaults of
@@ -37,6 +38,7 @@ func Start(t testing.TB, change ...func(*config.Config)) *Broker {
 		f(b.Config)
 	}
 	log := &syncBuffer{}
+	b.log = log
 	n, err := node.Start(b.Config, node.Options{
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
 		Sockets: map[string]net.Listener{Memory: b.Network},
@@ -70,6 +72,9 @@ func Config(t testing.TB) *config.Config {
 	c.Listeners = []config.Listener{tcp, memory, api}
 	return c
 }
+
+// Log is what the node has logged so far: warnings and errors.
+func (b *Broker) Log() string { return b.log.String() }
 
 func (b *Broker) stop(log *syncBuffer) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)

@@ -56,8 +56,10 @@ func Binary(t testing.TB, name string) string {
 // Main runs the tests of a package: func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }.
 // It removes what Binary has built and fails when a goroutine is left behind that
 // none of the options is about.
-func Main(m *testing.M, leave ...goleak.Option) int {
-	code := m.Run()
+func Main(m *testing.M, leave ...goleak.Option) int { return After(m.Run(), leave...) }
+
+// After is what Main does after the tests, for packages that have more to do then.
+func After(code int, leave ...goleak.Option) int {
 	if built {
 		dir, _ := binaries()
 		_ = os.RemoveAll(dir)

@@ -54,13 +54,13 @@ func (syncs) Evaluate(op errorfs.Op) bool {
 
 // plant is a machine whose power is cut again and again.
 type plant struct {
-	t             testing.TB
-	rng           *rand.Rand
-	config        *config.Config
-	crashes, left int
-	keep          func(*rand.Rand) int // percent of what was not synced that is left
-	stats         checker.Stats
-	limit         time.Duration // for a world to be drained
+	t       testing.TB
+	rng     *rand.Rand
+	config  *config.Config
+	crashes int
+	keep    func(*rand.Rand) int // percent of what was not synced that is left
+	stats   checker.Stats
+	limit   time.Duration // for a world to be drained
 }
 
 // generation lets a world run on a file system and cuts the power at random

@@ -14,7 +14,7 @@ import (
 
 // lasting is a CONNECT whose session outlives the connection for so many seconds.
 func lasting(id string, v mqtt.Version, seconds uint32) *mqtt.Connect {
-	c := &mqtt.Connect{Version: v, ClientID: protocol.ClientID(id)}
+	c := &mqtt.Connect{Version: v, ClientID: id}
 	if v == mqtt.V5 {
 		c.Properties.SessionExpiry = seconds
 	}

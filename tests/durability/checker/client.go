@@ -109,7 +109,7 @@ func (c *client) connect() bool {
 	c.turn++
 	w.stats.Connects++
 	now := w.tick()
-	p := &mqtt.Connect{Version: c.Version, ClientID: protocol.ClientID(c.ID), CleanStart: c.Clean || c.clean}
+	p := &mqtt.Connect{Version: c.Version, ClientID: c.ID, CleanStart: c.Clean || c.clean}
 	if c.Version == mqtt.V5 && !c.Clean {
 		p.Properties.SessionExpiry = 3600
 		p.Properties.ReceiveMaximum = 7

@@ -67,14 +67,14 @@ type connection struct {
 	reader   reader
 	box      outbox
 	held     atomic.Pointer[sessions.Line] // acknowledgements of the reader; nil until one had to wait
-	gone     atomic.Bool                   // it has ended: nobody needs to be held back any more
 	lastSeen atomic.Int64                  // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
 	flow     sessions.Flow
 	gen      uint64
+	place    uint32 // in the roster
 	phase    phase
-	done     *readerDone // how it ended: why, and how the client took its leave; nil before
 	retried  bool
-	relieved bool // the outbox has had room again before the session was known
+	relieved bool        // the outbox has had room again before the session was known
+	done     *readerDone // how it ended: why, and how the client took its leave; nil before
 }
 
 // Receive implements actor.Actor.
@@ -395,7 +395,6 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.box.finish()
 	c.flow.Close()
-	c.gone.Store(true)
 	if l := c.held.Load(); l != nil {
 		l.Close()
 	}

@@ -25,7 +25,7 @@ func (r *reader) acknowledge(acks []byte, promise *store.Receipt) {
 	case line == nil:
 		line = sessions.NewLine(&c.box, c.unsafe, nil)
 		c.held.Store(line)
-		if c.gone.Load() {
+		if c.flow.Closed() {
 			line.Close()
 		}
 	}
@@ -44,7 +44,7 @@ const holdTime = time.Second
 // there is room.
 func (in *intake) roomFor(m *protocol.Message) bool {
 	rt := in.r.c.rt.Sessions
-	for rt.Router.Holding() && !in.r.c.gone.Load() {
+	for rt.Router.Holding() && !in.r.c.flow.Closed() {
 		b := rt.Router.NewBatch()
 		full := b.Held(m)
 		b.Release()

@@ -54,8 +54,8 @@ type roster struct{ parts [rosterParts]rosterPart }
 const rosterParts = 64
 
 type rosterPart struct {
-	mu sync.Mutex
-	m  map[*connection]struct{}
+	mu   sync.Mutex
+	list []*connection // each knows its place
 }
 
 func (r *roster) part(c *connection) *rosterPart { return &r.parts[c.gen%rosterParts] }
@@ -64,17 +64,23 @@ func (r *roster) add(c *connection) {
 	p := r.part(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.m == nil {
-		p.m = make(map[*connection]struct{})
-	}
-	p.m[c] = struct{}{}
+	c.place = uint32(len(p.list))
+	p.list = append(p.list, c)
 }
 
+// remove takes c out, if it is there; the last one takes its place.
 func (r *roster) remove(c *connection) {
 	p := r.part(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.m, c)
+	if int(c.place) >= len(p.list) || p.list[c.place] != c {
+		return
+	}
+	n := len(p.list) - 1
+	last := p.list[n]
+	p.list[c.place], last.place = last, c.place
+	p.list[n] = nil
+	p.list = p.list[:n]
 }
 
 // matching are the connections whom a change concerns.
@@ -82,7 +88,7 @@ func (r *roster) matching(s access.Selector) (found []*connection) {
 	for i := range r.parts {
 		p := &r.parts[i]
 		p.mu.Lock()
-		for c := range p.m {
+		for _, c := range p.list {
 			if c.identity.Is(s) {
 				found = append(found, c)
 			}

@@ -19,7 +19,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		return
 	}
 	present := s.sub != nil
-	if s.owned(m.Owner) {
+	if s.barred(m.Owner) {
 		s.refusedTo(c, m.Conn, m.Generation)
 		return
 	}
@@ -49,7 +49,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	out := s.work()
 	m.Connack.SessionPresent = present // [MQTT-3.2.2-2]
 	out.Packets = m.Connack.Append(out.Packets, m.Client.Version)
-	s.promise = true
+	out.Promise = true
 	s.putSession()
 	s.rt.Metrics.Inc(metrics.PacketsConnack)
 	s.rt.Metrics.Inc(metrics.PacketsSent)
@@ -58,7 +58,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.arm(now)
 	// Nothing that the reader answers may overtake CONNACK, so that the connection
 	// hears of us when it has gone. [MQTT-3.2.0-1]
-	s.then = s.request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
+	out.Then = s.request(m.Conn, &Attached{Session: s.self, Generation: m.Generation, SessionPresent: present})
 	s.flush()
 }
 
@@ -93,7 +93,7 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 		return false
 	}
 	s.created = time.Now().Unix()
-	s.owner = m.Owner
+	s.own(m.Owner)
 	durable := s.rt.Durable != nil && s.rt.Durable(m)
 	if durable && s.rt.Disk.Refusing() {
 		s.refuse(c, m, protocol.QuotaExceeded)
@@ -101,9 +101,9 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 	}
 	if durable {
 		s.keep = &keeping{id: s.rt.Disk.NewSessionID(), dropped: 1}
-		s.state = delivery.NewKept(s.rt.Limits, s.id)
+		s.state = delivery.NewKept(s.rt.Limits)
 	} else {
-		s.state = delivery.New(s.rt.Limits, s.id)
+		s.state = delivery.New(s.rt.Limits)
 	}
 	s.register()
 	return true
@@ -169,7 +169,7 @@ func (s *session) lose(w *Will, now int64) {
 // discard ends the session because a client wants a clean one, or an operator
 // wants it gone. A session that is ending already answers too.
 func (s *session) discard(c actor.Context, m *Discard) {
-	if m.Owned && s.owned(m.Owner) {
+	if m.Owned && s.barred(m.Owner) {
 		s.refusedTo(c, m.ReplyTo, m.Generation)
 		return
 	}

@@ -255,7 +255,7 @@ func (s *session) replayOf(m *retained.Found) string {
 
 func (s *session) acknowledge(x *exchange) {
 	out, v := s.work(), s.link.client.Version
-	s.promise = true
+	out.Promise = true
 	s.rt.Metrics.Inc(metrics.PacketsSent)
 	if x.remove {
 		s.rt.Metrics.Inc(metrics.PacketsUnsuback)

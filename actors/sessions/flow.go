@@ -52,6 +52,9 @@ func (f *Flow) Close() {
 	f.open()
 }
 
+// Closed tells whether the connection has ended: nobody needs to wait any more.
+func (f *Flow) Closed() bool { return f.closed.Load() }
+
 func (f *Flow) open() {
 	if f.gate.Load() == nil {
 		return

@@ -76,7 +76,7 @@ func (t *turn) take(it *InputItem) {
 		t.comps++
 		if s := t.s; s.keep != nil {
 			s.ops().DropAwaiting(s.keep.id, it.ID)
-			s.promise = true
+			t.out.Promise = true
 		}
 		t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBCOMP, t.out.Version, it.ID, rc)
 	default:
@@ -110,7 +110,7 @@ func (t *turn) receive(it *InputItem) {
 		t.received = append(t.received, it.ID)
 	}
 	t.pubrecs++
-	s.promise = true
+	t.out.Promise = true
 	t.out.Packets = mqtt.AppendAck(t.out.Packets, mqtt.PUBREC, t.out.Version, it.ID, code)
 }
 

@@ -50,9 +50,26 @@ func (s *session) rejudge(judge Judge, generation uint64, attach *Attach) {
 	}()
 }
 
-// owned tells whether the session belongs to somebody else than a client with
+// own says whom a new session belongs to; nobody if there is no name.
+func (s *session) own(user string) {
+	if user != "" {
+		s.owner = &user
+	}
+}
+
+// owned is whom the session belongs to, empty for nobody.
+func (s *session) owned() string {
+	if s.owner == nil {
+		return ""
+	}
+	return *s.owner
+}
+
+// barred tells whether the session belongs to somebody else than a client with
 // this user name.
-func (s *session) owned(owner string) bool { return s.sub != nil && s.owner != "" && s.owner != owner }
+func (s *session) barred(user string) bool {
+	return s.sub != nil && s.owner != nil && *s.owner != user
+}
 
 // needsJudging tells whether subscriptions that are there have to be looked at
 // before a client may have them.

@@ -15,13 +15,14 @@ import (
 // disk. What a turn changes is collected and committed at its end; packets that
 // promise it go when it is safe.
 type keeping struct {
-	id      store.SessionID
-	dropped uint64           // items below it are deleted
-	ops     *store.Ops       // of this turn; nil while there are none
-	loading bool             // waits for what it has entered to become readable
-	safe    uint64           // items below it can be read
-	past    *store.Session   // what it was, until all sessions are restored
-	wills   []*store.Receipt // of wills that were published and may not be safe yet
+	restoring *Restore // until it has become a session
+	id        store.SessionID
+	dropped   uint64           // items below it are deleted
+	ops       *store.Ops       // of this turn; nil while there are none
+	loading   bool             // waits for what it has entered to become readable
+	safe      uint64           // items below it can be read
+	past      *store.Session   // what it was, until all sessions are restored
+	wills     []*store.Receipt // of wills that were published and may not be safe yet
 }
 
 var (
@@ -64,31 +65,48 @@ func (s *session) enter(r *store.Receipt) {
 	out.Taken = out.Taken[:0]
 }
 
+// receipts are those that a session has a part in and that may not be safe yet.
+type receipts struct{ list []*store.Receipt }
+
 // join notes a receipt that this session has a part in. Until it is safe, nothing
 // that promises anything may leave.
 func (s *session) join(r *store.Receipt) {
-	if n := len(s.open); n > 0 && s.open[n-1] == r {
+	if s.open == nil {
+		s.open = new(receipts)
+	}
+	list := s.open.list
+	if n := len(list); n > 0 && list[n-1] == r {
 		return
 	}
-	if len(s.open) >= 8 {
-		s.pending()
+	if len(list) >= 8 {
+		list = slices.DeleteFunc(list, (*store.Receipt).Safe)
 	}
-	s.open = append(s.open, r)
+	s.open.list = append(list, r)
 }
 
 // disjoin drops the receipts of which it is known what has become of them: the
 // connection that was to be told has ended.
 func (s *session) disjoin() {
-	s.open = slices.DeleteFunc(s.open, (*store.Receipt).Settled)
+	if s.open == nil {
+		return
+	}
+	s.open.list = slices.DeleteFunc(s.open.list, (*store.Receipt).Settled)
+	if len(s.open.list) == 0 {
+		s.open = nil
+	}
 }
 
 // pending are the receipts that are not safe yet.
 func (s *session) pending() []*store.Receipt {
-	s.open = slices.DeleteFunc(s.open, (*store.Receipt).Safe)
-	if len(s.open) == 0 {
-		s.open = nil
+	if s.open == nil {
+		return nil
 	}
-	return s.open
+	s.open.list = slices.DeleteFunc(s.open.list, (*store.Receipt).Safe)
+	if len(s.open.list) == 0 {
+		s.open = nil
+		return nil
+	}
+	return s.open.list
 }
 
 // takeOps takes the changes of this turn, which the caller commits.
@@ -161,9 +179,7 @@ func (s *session) settle(out *delivery.Out) {
 		s.record()
 		defer s.forget(out)
 	}
-	promise := out.Promise || s.promise
-	then := s.then
-	s.promise, s.then = false, nil
+	promise, then := out.Promise, out.Then
 	l := s.link
 	if l == nil || len(out.Packets) == 0 && then == nil {
 		if o := s.takeOps(); o != nil {
@@ -250,7 +266,7 @@ func (s *session) putSession() {
 		return
 	}
 	r := &store.Session{
-		ID: s.keep.id, ClientID: s.id, Owner: s.owner, Created: s.created, Clean: s.clean,
+		ID: s.keep.id, ClientID: s.id, Owner: s.owned(), Created: s.created, Clean: s.clean,
 		Connected: s.link != nil, Expiry: s.expiry, Expires: s.expires,
 	}
 	will := s.will

@@ -65,9 +65,17 @@ func (o *orphans) has(id protocol.ClientID) bool {
 	return o.m[id] != nil
 }
 
+// restoring is what the session is being made of, nil otherwise.
+func (s *session) restoring() *Restore {
+	if s.keep == nil {
+		return nil
+	}
+	return s.keep.restoring
+}
+
 // restore claims the client identifier, as a connection does.
 func (s *session) restore(c actor.Context, m *Restore) {
-	s.restoring = m
+	s.keep = &keeping{restoring: m}
 	if m.orphan != nil {
 		rec, err := s.rt.Disk.Session(m.orphan.id, RecoverWindow)
 		if err != nil || rec == nil {
@@ -83,7 +91,7 @@ func (s *session) restore(c actor.Context, m *Restore) {
 // granted makes the session, unless there is another one already.
 func (s *session) granted(c actor.Context, m *registry.Granted) {
 	slot := s.rt.Registry.Slot(m.ClientID)
-	r := s.restoring
+	r := s.restoring()
 	mine := m.Session == nil || r != nil && r.orphan != nil && r.orphan.pid.Equal(m.Session)
 	if r == nil || s.sub != nil || !mine {
 		c.Send(slot, &registry.Abort{ClientID: m.ClientID, Generation: m.Generation, By: s.self})
@@ -104,8 +112,11 @@ func (s *session) giveUp(c actor.Context) {
 }
 
 func (s *session) restored() {
-	r := s.restoring
-	s.restoring = nil
+	r := s.restoring()
+	if r == nil {
+		return
+	}
+	s.keep.restoring = nil
 	if r.orphan != nil {
 		s.rt.Router.Forget(r.orphan.sub)
 		s.rt.orphans.remove(r.orphan)
@@ -119,13 +130,13 @@ func (s *session) restored() {
 func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	m := &r.Session
 	s.id, s.created, s.clean, s.expiry = m.ClientID, m.Created, m.Clean, m.Expiry
-	s.owner = m.Owner
-	s.keep = &keeping{id: m.ID}
+	s.own(m.Owner)
+	s.keep.id = m.ID
 	saved := savedState(r)
-	s.state = delivery.Restore(s.rt.Limits, s.id, saved)
+	s.state = delivery.Restore(s.rt.Limits, saved)
 	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
 	s.register()
-	orphan := s.restoring.orphan != nil
+	orphan := s.keep.restoring.orphan != nil
 	if orphan || m.Connected || m.Will != nil || m.Expires != 0 {
 		s.keep.past = m
 	}

@@ -8,7 +8,6 @@ import (
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
-	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
@@ -33,35 +32,32 @@ type link struct {
 // session is the actor. It is in one of three behaviours: fresh until its first
 // Attach, then online while it has a link and offline while it has none.
 type session struct {
-	rt        *Runtime
-	self      *actor.PID
-	shard     *actor.PID
-	id        protocol.ClientID
-	owner     string // user name that it belongs to; empty for anybody's
-	sub       *topics.Subscriber
-	link      *link
-	out       *delivery.Out    // while at work
-	keep      *keeping         // nil in durability class memory
-	open      []*store.Receipt // that it has a part in and that may not be safe yet
-	then      func()           // follows the packets of this turn
-	replyTo   *actor.PID       // who waits for Ended
-	talks     *talks           // nil while there are none
-	restoring *Restore         // until it has become a session
-	will      *Will            // waits for its delay, or for the client to come back
-	subs      subscriptions
-	state     delivery.State
-	created   int64
-	expires   int64 // Unix milliseconds; 0 while online, and for never
-	wake      int64 // earliest wake-up that was asked for; 0 for none
-	expiry    int64 // seconds
-	sent      uint64
-	tokens    uint64
-	lastGen   uint64
-	clean     bool
-	ending    bool // it ends because it shall, not by a crash
-	first     bool // the link is the one it was made for
-	promise   bool // the packets of this turn promise something
-	busy      bool // a message is being handled; when it stops: the one that crashed it
+	rt      *Runtime
+	self    *actor.PID
+	shard   *actor.PID
+	id      protocol.ClientID
+	owner   *string // user name that it belongs to; nil for nobody
+	sub     *topics.Subscriber
+	link    *link
+	out     *delivery.Out // while at work
+	keep    *keeping      // nil in durability class memory
+	open    *receipts     // nil while there are none
+	replyTo *actor.PID    // who waits for Ended
+	talks   *talks        // nil while there are none
+	will    *Will         // waits for its delay, or for the client to come back
+	subs    subscriptions
+	state   delivery.State
+	created int64
+	expires int64 // Unix milliseconds; 0 while online, and for never
+	wake    int64 // earliest wake-up that was asked for; 0 for none
+	expiry  int64 // seconds
+	sent    uint64
+	tokens  uint64
+	lastGen uint64
+	clean   bool
+	ending  bool // it ends because it shall, not by a crash
+	first   bool // the link is the one it was made for
+	busy    bool // a message is being handled; when it stops: the one that crashed it
 }
 
 // Receive implements actor.Actor.
@@ -82,7 +78,7 @@ func (s *session) Receive(c actor.Context) {
 	case *registry.Granted:
 		s.granted(c, m)
 	case *registry.Superseded: // by a client that must wait until we are restored
-		if r := s.restoring; r != nil {
+		if r := s.restoring(); r != nil {
 			c.Send(s.rt.Registry.Slot(m.ClientID), &registry.Claim{ClientID: m.ClientID, By: s.self})
 		}
 	default:
@@ -241,7 +237,7 @@ func (s *session) deliver(d *topics.Deliver) {
 		it := &d.Items[i]
 		g := delivery.Grant{
 			QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
-			Sole: it.Sole || d.Receipt() == nil,
+			Sole: it.Sole || d.Receipt() == nil, Own: it.Message.From == s.id,
 		}
 		if len(it.MoreIDs) > 0 {
 			more := slices.Clone(it.MoreIDs) // they are the batch's

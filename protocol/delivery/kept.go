@@ -83,13 +83,13 @@ const (
 )
 
 // NewKept is the state of a new session that is kept in a store.
-func NewKept(l *Limits, owner protocol.ClientID) State {
-	return State{limits: l, owner: owner, journal: &journal{next: 1}}
+func NewKept(l *Limits) State {
+	return State{limits: l, journal: &journal{next: 1}}
 }
 
 // Restore is the state of a session as it was kept. The client is away.
-func Restore(l *Limits, owner protocol.ClientID, saved *Saved) State {
-	s := NewKept(l, owner)
+func Restore(l *Limits, saved *Saved) State {
+	s := NewKept(l)
 	s.journal.next = max(1, saved.Window.Next)
 	if len(saved.Window.Flights) == 0 && len(saved.Levels) == 0 && len(saved.Awaiting) == 0 && saved.Window.LastID == 0 {
 		return s

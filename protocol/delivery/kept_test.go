@@ -195,7 +195,7 @@ func (b *keptBench) answer() {
 func (b *keptBench) crash(priorities []int) {
 	b.online = false
 	b.out.Reset()
-	b.s = Restore(&b.limits, "c", b.k.saved(priorities))
+	b.s = Restore(&b.limits, b.k.saved(priorities))
 }
 
 // What a store was told before the packets left brings the session back as it
@@ -209,7 +209,7 @@ func TestAKeptStateIsRestoredAsItWas(t *testing.T) {
 			b.limits.Priorities = map[string]int{"high": 7}
 			priorities = []int{7, 0}
 		}
-		b.s = NewKept(&b.limits, "c")
+		b.s = NewKept(&b.limits)
 		b.k.items = map[uint64]Item{}
 		b.c = receiver{t: t, pending: map[protocol.PacketID]string{}}
 		qos := map[string]protocol.QoS{}
@@ -260,7 +260,7 @@ func TestAKeptStateIsRestoredAsItWas(t *testing.T) {
 
 func TestOnlyTheBeginningOfALongQueueIsInMemory(t *testing.T) {
 	b := &keptBench{t: nil, limits: Limits{MaxInflight: 10}}
-	b.s = NewKept(&b.limits, "c")
+	b.s = NewKept(&b.limits)
 	b.k.items = map[uint64]Item{}
 	for range 5000 {
 		b.publish(1, "t", true)
@@ -276,7 +276,7 @@ func TestOnlyTheBeginningOfALongQueueIsInMemory(t *testing.T) {
 
 func TestAFullKeptStateDropsNothingAndSaysSo(t *testing.T) {
 	b := &keptBench{limits: Limits{MaxInflight: 10, QueueLength: 20}}
-	b.s = NewKept(&b.limits, "c")
+	b.s = NewKept(&b.limits)
 	b.k.items = map[uint64]Item{}
 	for i := range 30 {
 		if full := b.s.Full(); full != (i >= 20) {
@@ -291,7 +291,7 @@ func TestAFullKeptStateDropsNothingAndSaysSo(t *testing.T) {
 
 func TestWhatHasExpiredMakesRoomInAFullKeptState(t *testing.T) {
 	b := &keptBench{limits: Limits{MaxInflight: 10, QueueLength: 3}}
-	b.s = NewKept(&b.limits, "c")
+	b.s = NewKept(&b.limits)
 	b.k.items = map[uint64]Item{}
 	for range 3 {
 		m := &protocol.Message{Topic: "t", QoS: 1, Expires: 50}

@@ -67,6 +67,8 @@ type Out struct {
 	// when what the state has become is safe: PUBREL, and PUBLISH of QoS 2, whose
 	// identifier must be the same after a crash.
 	Promise bool
+	// Then, if not nil, is called when Packets have gone.
+	Then func()
 	// Taken are the items that a state which is kept has entered, Finished those
 	// messages with StoreID that it is done with: for the store.
 	Taken    []Item
@@ -81,7 +83,7 @@ func (o *Out) Reset() {
 	o.Packets = o.Packets[:0]
 	o.Sent, o.Pubrels, o.Acked = [3]int{}, 0, 0
 	o.Dropped = [numReasons]int{}
-	o.Watermark, o.Promise = None, false
+	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}
 }
 

@@ -74,7 +74,7 @@ func sends(t *testing.T, o *Out) (out []string) {
 }
 
 func TestATopicGetsAnAliasWhenItIsUsedAgain(t *testing.T) { // MQTT 5.0, 3.3.2.3.4
-	s := New(limits(), "c")
+	s := New(limits())
 	o := &Out{Version: mqtt.V5, Room: 1 << 20, Aliases: NewAliases(2)}
 	s.Attach(o, 0, 1)
 	send := func(n topic.Name) {

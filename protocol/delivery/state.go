@@ -61,6 +61,8 @@ type Grant struct {
 	// Sole says that no other subscriber gets the message: a state that is kept
 	// has the store keep it with the queue entry instead of apart.
 	Sole bool
+	// Own says that the client has published the message itself.
+	Own bool
 }
 
 // State is the delivery state of one Session.
@@ -68,11 +70,9 @@ type State struct {
 	limits   *Limits
 	*traffic          // nil until there is any
 	journal  *journal // nil unless the state is kept in a store
-	owner    protocol.ClientID
 	dropped  uint64
 	enqueued uint64
-	forbid   func(topic.Name) bool // nil: everything that waits may be sent
-	quota    int32                 // window size of the present connection
+	quota    int32 // window size of the present connection
 	online   bool
 	retry    bool // of the present connection: MQTT 3.x
 	high     bool // the queue was last told to be filling up
@@ -85,6 +85,7 @@ type traffic struct {
 	queue    queue
 	replay   []item // retained messages of a SUBSCRIBE that are still to be sent
 	awaiting map[protocol.PacketID]int64
+	forbid   func(topic.Name) bool // nil: everything that waits may be sent
 }
 
 // busy makes the traffic part.
@@ -95,8 +96,8 @@ func (s *State) busy() *traffic {
 	return s.traffic
 }
 
-// New is the state of a new session of a client.
-func New(l *Limits, owner protocol.ClientID) State { return State{limits: l, owner: owner} }
+// New is the state of a new session.
+func New(l *Limits) State { return State{limits: l} }
 
 // keep returns a message that may outlive the read it came with: those of QoS 0
 // share the buffer of their read, the others stand by themselves.
@@ -121,7 +122,7 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 		s.drop(out, Expired)
 		return
 	}
-	if s.limits.IgnoreLoop && m.From == s.owner {
+	if s.limits.IgnoreLoop && g.Own {
 		s.drop(out, LoopIgnored)
 		return
 	}
@@ -295,7 +296,11 @@ func (s *State) forward(out *Out, it item, now int64) {
 // Forbid makes the state drop what waits with a topic that f says the client may
 // not have any more, instead of sending it; nil ends that. What is in flight goes
 // on: the client has it.
-func (s *State) Forbid(f func(topic.Name) bool) { s.forbid = f }
+func (s *State) Forbid(f func(topic.Name) bool) {
+	if f != nil || s.traffic != nil {
+		s.busy().forbid = f
+	}
+}
 
 // Waiting tells whether Fill could send more if the connection had room.
 func (s *State) Waiting() bool {

@@ -31,7 +31,7 @@ type wire struct {
 }
 
 func online(t *testing.T, l *Limits) *wire {
-	w := &wire{T: t, s: New(l, "c"), now: 1_000_000}
+	w := &wire{T: t, s: New(l), now: 1_000_000}
 	w.Version, w.Room = mqtt.V311, 1<<20
 	w.s.Attach(&w.Out, 0, w.now)
 	return w
@@ -188,7 +188,7 @@ func TestClientsOfMQTT3GetARetryAfterTheInterval(t *testing.T) {
 }
 
 func TestClientsOfMQTT5GetNoRetryOnTheSameConnection(t *testing.T) { // [MQTT-4.4.0-1]
-	w := &wire{T: t, s: New(limits(), "c"), now: 1}
+	w := &wire{T: t, s: New(limits()), now: 1}
 	w.Version, w.Room = mqtt.V5, 1<<20
 	w.s.Attach(&w.Out, 0, w.now)
 	w.deliver("a", 1, 1)
@@ -198,7 +198,7 @@ func TestClientsOfMQTT5GetNoRetryOnTheSameConnection(t *testing.T) { // [MQTT-4.
 }
 
 func TestReceiveMaximumNarrowsTheWindow(t *testing.T) { // [MQTT-3.3.4-9]
-	w := &wire{T: t, s: New(limits(), "c"), now: 1}
+	w := &wire{T: t, s: New(limits()), now: 1}
 	w.Version, w.Room = mqtt.V311, 1<<20
 	w.s.Attach(&w.Out, 2, w.now)
 	for _, x := range "abc" {
@@ -339,7 +339,7 @@ func TestIgnoreLoopDeliverKeepsAClientsOwnMessagesFromIt(t *testing.T) {
 	w := online(t, l)
 	m := message("a", 0)
 	m.From = "c"
-	w.s.Deliver(&w.Out, m, Grant{}, w.now)
+	w.s.Deliver(&w.Out, m, Grant{Own: true}, w.now)
 	if w.want(""); w.s.Info().Dropped != 1 {
 		t.Error("it was not counted")
 	}
@@ -366,7 +366,7 @@ func TestRetainedMessagesGoOutAsTheConnectionTakesThem(t *testing.T) { // [MQTT-
 }
 
 func TestInboundQoS2IsTakenOnceUntilPubrel(t *testing.T) { // [MQTT-4.3.3-10]
-	s := New(limits(), "c")
+	s := New(limits())
 	for i, c := range []struct {
 		id      protocol.PacketID
 		release bool

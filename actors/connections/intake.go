@@ -362,7 +362,12 @@ func (in *intake) letGo() {
 	var promise *store.Receipt
 	if in.batch != nil {
 		in.batch.Flush(true)
-		promise = in.batch.Promise()
+		if promise = in.batch.Promise(); promise != nil {
+			if r.last != nil {
+				r.last.Before(promise)
+			}
+			r.last = promise
+		}
 		in.batch.Release()
 		in.batch = nil
 	}

@@ -135,7 +135,11 @@ func (t *turn) publish() {
 	}
 	t.received = t.received[:0]
 	if r != nil {
+		if s.open != nil && s.open.published != nil {
+			s.open.published.Before(r)
+		}
 		s.join(r)
+		s.open.published = r
 		r.Part()
 	}
 }

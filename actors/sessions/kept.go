@@ -66,7 +66,10 @@ func (s *session) enter(r *store.Receipt) {
 }
 
 // receipts are those that a session has a part in and that may not be safe yet.
-type receipts struct{ list []*store.Receipt }
+type receipts struct {
+	list      []*store.Receipt
+	published *store.Receipt // of what the client published last with QoS 2; it is in the list
+}
 
 // join notes a receipt that this session has a part in. Until it is safe, nothing
 // that promises anything may leave.

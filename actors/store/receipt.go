@@ -25,7 +25,10 @@ type Receipt struct {
 	stored  []uint64 // messages it has written for several sessions
 	settled bool
 	err     error
-	after   []func(error)
+	// committed says that no part is missing any more; next waits for that.
+	committed bool
+	next      *Receipt
+	after     []func(error)
 }
 
 var opsPool = sync.Pool{New: func() any { return new(Ops) }}
@@ -104,10 +107,40 @@ func (r *Receipt) Barrier() {
 func (r *Receipt) Part() {
 	r.mu.Lock()
 	r.parts--
-	if r.parts > 0 {
-		r.mu.Unlock()
-		return
+	last := r.parts == 0
+	r.mu.Unlock()
+	if last {
+		r.commit()
+		r.passOn()
 	}
+}
+
+// Before keeps the order of a publisher: next, to which nothing else gives way
+// yet, is not committed before r is. So after a crash there is never a later
+// message without the earlier ones, which may have to wait longer for somebody.
+// It is called once, while a part of next is still to be done.
+func (r *Receipt) Before(next *Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.committed {
+		next.Expect()
+		r.next = next
+	}
+}
+
+func (r *Receipt) passOn() {
+	r.mu.Lock()
+	next := r.next
+	r.committed, r.next = true, nil
+	r.mu.Unlock()
+	if next != nil {
+		next.Part()
+	}
+}
+
+// commit hands in what the parts have added.
+func (r *Receipt) commit() {
+	r.mu.Lock()
 	ops, wait := r.ops, r.barrier || !r.ops.Empty()
 	r.ops = nil
 	if err := r.failed; err != nil {

@@ -151,7 +151,7 @@ func (c *Chain) Admit(ctx context.Context, cred *Credentials) (*Identity, Decisi
 	case Accept:
 		c.o.Backoff.Succeeded(cred.Peer, cred.Username)
 		id := c.admitted(cred, s, r)
-		id.seen = before
+		id.seen = uint32(before)
 		return id, Accept, r.Why
 	case BadCredential:
 		c.o.Backoff.Failed(cred.Peer, cred.Username)
@@ -169,7 +169,7 @@ func (c *Chain) Vouched(cred *Credentials) (*Identity, Decision, string) {
 	c.o.Backoff.Succeeded(cred.Peer, cred.Username)
 	s, r := c.vouching(cred.Username)
 	id := c.admitted(cred, s, r)
-	id.seen = before
+	id.seen = uint32(before)
 	return id, Accept, "enhanced authentication"
 }
 
@@ -259,7 +259,7 @@ func (c *Chain) identify(cred *Credentials) *Identity {
 	if c.remote {
 		kept := *cred
 		kept.Password = nil
-		id.cred = &kept
+		id.notes = &notes{cred: &kept}
 	}
 	return id
 }
@@ -268,8 +268,8 @@ func (c *Chain) admitted(cred *Credentials, s *step, r Result) *Identity {
 	id := c.identify(cred)
 	if r.Username != "" {
 		id.client.Username = r.Username
-		if id.cred != nil {
-			id.cred.Username = r.Username
+		if id.notes != nil && id.notes.cred != nil {
+			id.notes.cred.Username = r.Username
 		}
 	}
 	if s != nil {

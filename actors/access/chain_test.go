@@ -69,7 +69,7 @@ func TestAModuleMaySayWhoTheClientIs(t *testing.T) {
 func TestWhatIsAskedForDoesNotHoldThePassword(t *testing.T) {
 	r := &ruled{fake: *says("rows", Allow)}
 	id := admit(t, NewChain(Options{Modules: []Module{r}}), Credentials{ClientID: "c", Password: []byte("secret")})
-	if id.cred == nil || id.cred.Password != nil {
+	if id.notes == nil || id.notes.cred.Password != nil {
 		t.Error("the password is kept")
 	}
 }

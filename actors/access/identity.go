@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -13,13 +14,12 @@ import (
 // methods may be called from any goroutine.
 type Identity struct {
 	chain  *Chain
-	client acl.Client   // the address and the identifier do not change
-	cred   *Credentials // without the password; nil if no module needs them
+	client acl.Client // the address and the identifier do not change
 
 	mu        sync.Mutex
-	seen      uint64 // how many changes were announced when it was admitted or refreshed
+	seen      uint32 // how many changes were announced when it was admitted or refreshed
 	notes     *notes // nil until there are some: most clients are idle
-	expires   int64  // Unix seconds; 0 is never
+	expires   uint32 // Unix seconds; 0 is never
 	epoch     uint32 // grows with each Refresh: what was asked for before it is not kept
 	step      int16  // the module that admitted it; -1 none
 	superuser bool
@@ -28,7 +28,8 @@ type Identity struct {
 
 // notes are what an Identity remembers of rules.
 type notes struct {
-	version uint64 // of the chain's rules that the cache is about
+	cred    *Credentials // without the password; nil if no module needs them
+	version uint64       // of the chain's rules that the cache is about
 	cache   cache
 	claims  []acl.Rule // those of a token
 	loaded  *loaded    // rules of the modules; nil: to be asked for
@@ -63,7 +64,7 @@ func (id *Identity) take(r Result) {
 		id.note().claims = r.Rules
 	}
 	if id.expires = 0; !r.Expires.IsZero() {
-		id.expires = max(r.Expires.Unix(), 1)
+		id.expires = uint32(min(max(r.Expires.Unix(), 1), math.MaxUint32))
 	}
 }
 
@@ -89,7 +90,7 @@ func (id *Identity) Expires() time.Time {
 	if id.expires == 0 {
 		return time.Time{}
 	}
-	return time.Unix(id.expires, 0)
+	return time.Unix(int64(id.expires), 0)
 }
 
 // Module is the name of the module that admitted the client, or empty.
@@ -114,7 +115,7 @@ func (id *Identity) MaySubscribe(f topic.Filter) bool { return id.may(acl.Subscr
 func (id *Identity) may(a acl.Action, t string) bool {
 	c := id.chain
 	id.mu.Lock()
-	if id.expires != 0 && time.Now().Unix() >= id.expires {
+	if id.expires != 0 && time.Now().Unix() >= int64(id.expires) {
 		id.mu.Unlock()
 		return false
 	}
@@ -180,7 +181,7 @@ func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow b
 		if s.judge == nil {
 			continue
 		}
-		v, err := s.judge.Authorize(ctx, id.cred, a, t)
+		v, err := s.judge.Authorize(ctx, id.notes.cred, a, t)
 		if err != nil {
 			s.count(Ignore, err)
 			c.failed(s, err)
@@ -224,7 +225,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 		if s.rules == nil {
 			continue
 		}
-		r, err := s.rules.Rules(ctx, id.cred)
+		r, err := s.rules.Rules(ctx, id.notes.cred)
 		if err != nil {
 			s.count(Ignore, err)
 			c.failed(s, err)
@@ -246,7 +247,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 func (id *Identity) Outdated() bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
-	return id.seen != id.chain.changes.Load()
+	return id.seen != uint32(id.chain.changes.Load())
 }
 
 // Refresh judges the client anew after a change: false says that it may not stay
@@ -256,7 +257,7 @@ func (id *Identity) Outdated() bool {
 func (id *Identity) Refresh(ctx context.Context) bool {
 	c := id.chain
 	id.mu.Lock()
-	id.seen = c.changes.Load()
+	id.seen = uint32(c.changes.Load())
 	id.mu.Unlock()
 	if id.banned() || id.Expired() {
 		return false
@@ -264,7 +265,7 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 	if id.step >= 0 {
 		s := c.steps[id.step]
 		if s.reviewer != nil {
-			r, err := s.reviewer.Review(ctx, id.cred)
+			r, err := s.reviewer.Review(ctx, id.notes.cred)
 			if err != nil {
 				s.count(Ignore, err)
 				c.failed(s, err)
@@ -301,5 +302,5 @@ func (id *Identity) banned() bool {
 func (id *Identity) Expired() bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
-	return id.expires != 0 && time.Now().Unix() >= id.expires
+	return id.expires != 0 && time.Now().Unix() >= int64(id.expires)
 }

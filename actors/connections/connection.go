@@ -191,7 +191,7 @@ func (c *connection) attach() *sessions.Attach {
 	a := c.accepted
 	return &sessions.Attach{
 		Client: a.client, Conn: c.self, Outbox: &c.box, Generation: c.gen, Connack: a.connack,
-		Will: a.will, Quota: a.quota, MaxPacket: a.maxPacket, Aliases: a.aliases, Expiry: a.expiry,
+		Will: a.will, Quota: a.quota, Aliases: a.aliases, Expiry: a.expiry,
 		Owner: c.owner(), Judge: c.judge(),
 	}
 }

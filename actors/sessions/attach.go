@@ -40,7 +40,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.clean, s.expiry, s.expires, s.will = m.Client.Clean, m.Expiry, 0, nil // [MQTT-3.1.3-9]
 	s.link = &link{
 		pid: m.Conn, outbox: m.Outbox, client: m.Client, will: m.Will, judge: m.Judge,
-		generation: m.Generation, maxPacket: m.MaxPacket, aliases: delivery.NewAliases(m.Aliases),
+		generation: m.Generation, aliases: delivery.NewAliases(m.Aliases),
 	}
 	s.first = !present
 	s.sub.SetOnline(true)

@@ -63,7 +63,6 @@ type Attach struct {
 	Connack    *mqtt.Connack
 	Will       *Will
 	Quota      int   // Receive Maximum of the client; 0 for none
-	MaxPacket  int   // Maximum Packet Size of the client; 0 for none
 	Aliases    int   // Topic Alias Maximum of the client
 	Expiry     int64 // seconds that the session outlives the connection; Never
 	// Owner is the user name that has been proved, empty without authentication.

@@ -26,7 +26,6 @@ type link struct {
 	judge      Judge
 	aliases    *delivery.Aliases
 	generation uint64
-	maxPacket  int
 }
 
 // session is the actor. It is in one of three behaviours: fresh until its first
@@ -156,7 +155,7 @@ func (s *session) work() *delivery.Out {
 		s.out = outs.Get().(*delivery.Out)
 		if s.link != nil {
 			s.out.Version = s.link.client.Version
-			s.out.MaxPacket = s.link.maxPacket
+			s.out.MaxPacket = int(s.link.client.MaxPacket)
 			s.out.Aliases = s.link.aliases
 			s.out.Room = s.link.room()
 		}

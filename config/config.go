@@ -59,6 +59,9 @@ type Node struct {
 	DistAdvertise string `conf:"dist_advertise" validate:"required"`
 	// DataDir is the folder of what must survive a restart; see Config.Path.
 	DataDir string `conf:"data_dir" validate:"required"`
+	// MemoryLimit is how much memory the node keeps below, in bytes; 0 is what
+	// GOMEMLIMIT says, or three quarters of what there is.
+	MemoryLimit int `conf:"memory_limit" validate:"omitempty,min=33554432"`
 	// Home is the folder at which relative paths start: EMQ_HOME, or the folder
 	// that holds the `etc/` of the emq.conf that was loaded. Empty, in a
 	// Default, is the working directory. It has no key.
@@ -129,6 +132,9 @@ type MQTT struct {
 	// KeepaliveBackoff: a client that is silent for 2 × KeepaliveBackoff × its
 	// Keep Alive is disconnected. [MQTT-3.1.2-24] asks for 1.5 × Keep Alive: 0.75.
 	KeepaliveBackoff float64 `conf:"keepalive_backoff" validate:"min=0.5,max=100"`
+	// MaxPublishRate is how many messages a second a client identifier may
+	// publish; 0 is no limit.
+	MaxPublishRate int `conf:"client.max_publish_rate" validate:"min=0"`
 	// IdleTimeout is how long a new socket may take for its CONNECT, and how
 	// long any packet may stay incomplete.
 	IdleTimeout time.Duration `conf:"client.idle_timeout" validate:"min=100ms"`
@@ -275,6 +281,13 @@ type Listener struct {
 	Access []AccessRule `conf:"access.$n"`
 	// RateLimit is how fast each client is read.
 	RateLimit Rate `conf:"rate_limit"`
+	// MessageRate is how many messages each client may publish, and
+	// TotalMessageRate how many all of them together.
+	MessageRate      MessageRate `conf:"message_rate_limit"`
+	TotalMessageRate MessageRate `conf:"total_message_rate_limit"`
+	// Mountpoint is put before the topics of the clients, with %c and %u for
+	// client identifier and user name.
+	Mountpoint string `conf:"mountpoint"`
 	// ProxyProtocol expects the header of the PROXY protocol, within
 	// ProxyTimeout, from ProxyTrusted; from anybody if that is empty.
 	ProxyProtocol bool           `conf:"proxy_protocol"`

@@ -63,13 +63,16 @@ func restrictionKeys(s, p string) []Key {
 				"The rule with the lowest number that matches the client's address decides; if none does, it may connect."},
 			Key{Name: p + ".rate_limit", Kind: BurstRate, Doc: "burst,rate in KB and KB per second: how fast each client is read. " +
 				"One that sends faster is not read for a while, which slows it down. No limit without it."},
+			Key{Name: p + ".message_rate_limit", Kind: MessageRates, Doc: "burst,rate in messages and messages per second: how fast each client may publish. " +
+				"One that is faster is not read for a while, which slows it down; nothing is lost. No limit without it."},
+			Key{Name: p + ".total_message_rate_limit", Kind: MessageRates, Doc: "The same for all clients of the listener together."},
+			Key{Name: p + ".mountpoint", Doc: "What is put before all topics its clients publish and subscribe to, and taken off again from what they receive. " +
+				"%c is the client identifier and %u the user name; neither may then be empty or contain / + #. Access rules judge the topics as clients write them."},
 			Key{Name: p + ".proxy_protocol", Kind: Flag, Default: "off", Doc: "Each connection begins with the header of the PROXY protocol, version 1 or 2, " +
 				"and the client's address is the one in it. A connection without is closed."},
 			Key{Name: p + ".proxy_protocol_timeout", Kind: Duration, Default: "3s", Doc: "How long that header may take; at least 100ms."},
 			Key{Name: p + ".proxy_protocol_trusted", Kind: Networks, Doc: "IPs and CIDRs of the proxies: with proxy_protocol a connection from elsewhere is closed. " +
 				"Without it everybody is believed, so that only proxies may be able to reach the listener."}),
-		notYet(s, "mount points",
-			Key{Name: p + ".mountpoint", Doc: "Prefix of all topics of the listener's clients."}),
 	)
 }
 

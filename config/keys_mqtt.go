@@ -71,8 +71,11 @@ func protocolKeys() []Key {
 					"from those who only open them; slow networks need more.",
 			}),
 		supported(s, version5Keys()...),
-		notYet(s, "limit of a client's publish rate",
-			Key{Name: "mqtt.client.max_publish_rate", Kind: Int, Default: "0", Harmless: []string{"0"}, Doc: "Messages per second; 0 is no limit."}),
+		supported(s, Key{
+			Name: "mqtt.client.max_publish_rate", Kind: Int, Default: "0",
+			Doc: "Messages per second that a client identifier may publish, on whichever connection. One that publishes faster is not read for a while, " +
+				"which slows it down; nothing is lost. 0 is no limit.",
+		}),
 		ignored(s, always,
 			Key{Name: "mqtt.client.enable_stats", Kind: Flag, Default: "off", Doc: "Statistics of each connection."}),
 		supported(s,

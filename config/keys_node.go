@@ -97,6 +97,11 @@ func nodeKeys() []Key {
 				Doc: "The folder of what must survive a restart. A relative path starts at the node's home, the folder that holds this etc/.",
 			},
 			Key{
+				Name: "node.memory_limit", Kind: Bytesize, Default: "0",
+				Doc: "How much memory the node keeps below, at least 32MB. Before there is too little it drops messages of QoS 0, then reads publishers slowly, " +
+					"then refuses new clients. 0 is what GOMEMLIMIT says, or else three quarters of what the container or the machine has.",
+			},
+			Key{
 				Name: "node.dist_listen", Kind: Address, Default: "127.0.0.1:6369",
 				Doc: "Where other nodes and emqttd_ctl are served. Each node of one machine needs a port of its own.",
 			},

@@ -33,6 +33,7 @@ const (
 	DurabilityOf             // memory or disk, listener or topic, and its name
 	SyncPolicy               // always, never or interval 10ms
 	Socket                   // an Address, or unix: and a path
+	MessageRates             // 100,10: messages, and messages per second
 )
 
 var kindNames = [...]string{
@@ -40,7 +41,7 @@ var kindNames = [...]string{
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
 	"rule", "IP, CIDR,…", "burst,rate in KB",
 	"host:port,…", "source rule", "class, what, name", "always, never, interval",
-	"IP:port, unix:path",
+	"IP:port, unix:path", "burst,rate",
 }
 
 // String is the kind as the documentation names it.

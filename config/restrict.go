@@ -49,6 +49,48 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%d,%d", r[0]>>10, r[1]>>10)
 }
 
+// MessageRate is a limit with a burst, in messages and messages per second. The
+// zero value is no limit.
+type MessageRate [2]int
+
+// Burst is how many messages may come at once.
+func (r MessageRate) Burst() int { return r[0] }
+
+// PerSecond is how many messages may come in the long run.
+func (r MessageRate) PerSecond() int { return r[1] }
+
+// String is the limit as it is written.
+func (r MessageRate) String() string {
+	if r == (MessageRate{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d,%d", r[0], r[1])
+}
+
+// maxMessageRate is more than any client can send.
+const maxMessageRate = 1_000_000_000
+
+func parseMessageRate(text string) (any, error) {
+	words := parseList(text)
+	if len(words) == 0 {
+		return MessageRate{}, nil
+	}
+	var r MessageRate
+	if len(words) != len(r) {
+		return nil, errMessageRate
+	}
+	for i, w := range words {
+		n, err := strconv.Atoi(w)
+		if err != nil || n <= 0 || n > maxMessageRate {
+			return nil, errMessageRate
+		}
+		r[i] = n
+	}
+	return r, nil
+}
+
+var errMessageRate = errors.New("expected burst,rate: two numbers of messages")
+
 func parseAccess(text string) (any, error) {
 	words := strings.Fields(text)
 	if len(words) != 2 || words[0] != "allow" && words[0] != "deny" {

@@ -18,6 +18,8 @@ listener.wss.a.rate_limit = 100, 10
 listener.wss.a.proxy_protocol = on
 listener.wss.a.proxy_protocol_trusted = 192.168.0.1, fe80::/10
 listener.wss.a.max_conn_rate = 7
+listener.wss.a.message_rate_limit = 100,50
+listener.wss.a.mountpoint = dev/%c/
 listener.wss.a.tls_versions = tlsv1.2,tlsv1.1
 listener.wss.a.ciphers = ECDHE-ECDSA-AES128-GCM-SHA256,UNHEARD-OF,TLS_RSA_WITH_AES_128_CBC_SHA
 listener.wss.a.verify = verify_peer
@@ -36,6 +38,9 @@ listener.wss.a.peer_cert_as_username = dn
 	}
 	if !l.ProxyProtocol || l.ProxyTimeout != 3*time.Second || fmt.Sprint(l.ProxyTrusted) != "[192.168.0.1/32 fe80::/10]" {
 		t.Errorf("proxy %v %v %v", l.ProxyProtocol, l.ProxyTimeout, l.ProxyTrusted)
+	}
+	if l.MessageRate != (MessageRate{100, 50}) || l.TotalMessageRate != (MessageRate{}) || l.Mountpoint != "dev/%c/" {
+		t.Errorf("rates of messages %v, %v, mountpoint %q", l.MessageRate, l.TotalMessageRate, l.Mountpoint)
 	}
 	lowest, highest, err := l.TLSRange()
 	if lowest != tls.VersionTLS11 || highest != tls.VersionTLS12 || err != nil {
@@ -77,6 +82,10 @@ func TestOptionsThatRestrictAListenerAreCheckedTogether(t *testing.T) {
 		"peer_cert_as_username = cn":    "verify_peer",
 		"peer_cert_as_username = login": "expected one of none, cn, dn",
 		"crlfile = crl.pem":             "verify_peer",
+		"message_rate_limit = 5":        "expected burst,rate",
+		"message_rate_limit = 0,5":      "expected burst,rate",
+		"total_message_rate_limit = a":  "expected burst,rate",
+		"mountpoint = a/+/":             "no + or #",
 		"socket_mode = rw":              "in octal",
 		"socket_mode = 1777":            "in octal",
 		"max_clients_per_ip = -1":       "must be at least 0",

@@ -50,6 +50,9 @@ func (d *decoder) checkSource(l *Listener) {
 	if _, err := l.SocketPerm(); err != nil {
 		d.report(mode, BadValue, err.Error()+lookup(l.Key()+".socket_mode").got(l.SocketMode))
 	}
+	if err := checkMountpoint(l.Mountpoint); err != nil {
+		d.report(d.at(l.Key()+".mountpoint"), BadValue, err.Error())
+	}
 	for _, o := range l.Origins {
 		if !isOrigin(o) {
 			d.report(d.at(l.Key()+".origins"), BadValue, "expected self, or scheme://host, such as https://www.example.com; got "+strconv.Quote(o))
@@ -70,6 +73,14 @@ func (d *decoder) checkSource(l *Listener) {
 			d.report(s, Conflict, "the address comes from the PROXY protocol: remove this or "+l.Key()+".proxy_protocol")
 		}
 	}
+}
+
+// checkMountpoint tells what is wrong with a mount point.
+func checkMountpoint(text string) error {
+	if strings.ContainsAny(text, "+#\x00") || strings.HasPrefix(text, "$") || len(text) > 1024 {
+		return errors.New("expected the beginning of a topic: no + or #, no $ in front, and 1024 bytes at most")
+	}
+	return nil
 }
 
 // isOrigin tells whether text may be in a list of origins.

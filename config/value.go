@@ -46,6 +46,8 @@ func (k *Key) parse(text string) (any, error) {
 		return parsePercent(text)
 	case Address:
 		return parseAddress(text)
+	case MessageRates:
+		return parseMessageRate(text)
 	case Socket:
 		return parseSocket(text)
 	case HostPort:

@@ -67,6 +67,7 @@ type connection struct {
 	reader   reader
 	box      outbox
 	held     atomic.Pointer[sessions.Line] // acknowledgements of the reader; nil until one had to wait
+	brake    atomic.Pointer[brake]         // nil until the client is held back
 	lastSeen atomic.Int64                  // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
 	flow     sessions.Flow
 	gen      uint64
@@ -148,6 +149,9 @@ func (c *connection) begin(ctx actor.Context, a *accepted) {
 	c.accepted, c.t, c.client, c.listener = a, a.transport, a.client, a.listener
 	c.identity = a.identity
 	c.box = outbox{t: a.transport, owner: c, timeout: a.listener.SendTimeout}
+	if t := c.rt.throttleOf(a.listener, a.client.ClientID); t != nil {
+		c.brake.Store(&brake{limits: t, ended: make(chan struct{})})
+	}
 	c.rt.Metrics.Gauge(metrics.Clients, 1)
 	c.claim(ctx)
 }
@@ -209,6 +213,9 @@ func (c *connection) owner() string {
 func (c *connection) judge() sessions.Judge {
 	if !c.rt.Access.Judges() && c.identity.Module() == "" {
 		return nil
+	}
+	if at := c.client.Mount; at != "" {
+		return mountedJudge{c.identity, at}
 	}
 	return c.identity
 }
@@ -395,6 +402,12 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.box.finish()
 	c.flow.Close()
+	if b := c.brake.Swap(&released); b != nil {
+		close(b.ended)
+	}
+	if c.rt.PublishRate > 0 {
+		c.rt.publishers.leave(c.client.ClientID)
+	}
 	if l := c.held.Load(); l != nil {
 		l.Close()
 	}

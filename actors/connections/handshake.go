@@ -12,9 +12,11 @@ import (
 
 	"emqttd/actors/access"
 	"emqttd/actors/sessions"
+	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
+	"emqttd/protocol/topic"
 )
 
 // accepted is a connection whose CONNECT was good.
@@ -183,6 +185,9 @@ func (h *handshake) accept() (*accepted, error) {
 	if err := h.drained(); err != nil {
 		return nil, err
 	}
+	if h.rt.Memory.Level() >= memory.Refusing {
+		return nil, &refusal{code: protocol.ServerBusy, reason: "memory"}
+	}
 	if err := h.offered(); err != nil {
 		return nil, err
 	}
@@ -212,7 +217,10 @@ func (h *handshake) accept() (*accepted, error) {
 		},
 		connack: connack, enhanced: methodOf(p),
 	}
-	a.will = h.will(identity)
+	if a.client.Mount, err = mountpoint(h.l.Mountpoint, id, identity.Username()); err != nil {
+		return nil, err
+	}
+	a.will = h.will(identity, a.client.Mount)
 	h.terms(a, assigned)
 	return a, nil
 }
@@ -248,7 +256,7 @@ func (h *handshake) clientID() (id string, assigned bool, err error) {
 }
 
 // will keeps the will of the CONNECT, unless the client may not publish it.
-func (h *handshake) will(identity *access.Identity) *sessions.Will {
+func (h *handshake) will(identity *access.Identity, mount string) *sessions.Will {
 	if !h.connect.HasWill {
 		return nil
 	}
@@ -261,6 +269,12 @@ func (h *handshake) will(identity *access.Identity) *sessions.Will {
 		h.rt.Metrics.Drop("acl_denied", 1)
 		h.rt.Log.Warn("will refused by the access list", "client_id", m.From, "topic", m.Topic)
 		return nil
+	}
+	if mount != "" {
+		if m.Topic = topic.Name(mount) + m.Topic; topic.CheckName(m.Topic) != nil {
+			h.rt.Metrics.Drop("topic_name_invalid", 1)
+			return nil
+		}
 	}
 	if w.Retain && h.rt.Features.NoRetain {
 		m.Retain = false

@@ -3,10 +3,12 @@ package connections
 import (
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
+	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
@@ -96,6 +98,10 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		return r.violation(err)
 	}
 	in.published[p.QoS]++
+	if p.QoS == protocol.AtMostOnce && r.c.rt.Memory.Level() >= memory.Shedding {
+		r.c.rt.Metrics.Drop("memory", 1)
+		return nil
+	}
 	if r.c.rt.Features.CheckPayloadFormat && p.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
 		in.reject(p, protocol.PayloadFormatInvalid) // [MQTT-3.3.2-4] non-normative
 		return nil
@@ -108,6 +114,12 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		}
 		in.reject(p, protocol.NotAuthorized)
 		return nil
+	}
+	if at := r.c.client.Mount; at != "" {
+		if p.Topic = topic.Name(at) + p.Topic; topic.CheckName(p.Topic) != nil {
+			in.reject(p, protocol.TopicNameInvalid)
+			return nil
+		}
 	}
 	m := in.slab.message(p, left)
 	m.From, m.Arrived = r.c.client.ClientID, in.now
@@ -209,6 +221,7 @@ var errSessionExpiry = &mqtt.Error{
 // rejected names why a message was not taken, by what its client is told.
 var rejected = map[protocol.ReasonCode]string{
 	protocol.NotAuthorized:        "acl_denied",
+	protocol.TopicNameInvalid:     "topic_name_invalid",
 	protocol.PayloadFormatInvalid: "payload_format_invalid",
 	protocol.QuotaExceeded:        "quota_exceeded",
 }
@@ -293,6 +306,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 			in.r.c.rt.Log.Info("subscription denied by the access list", "client_id", in.r.c.client.ClientID, "filter", q.Text)
 			q.Denied = protocol.NotAuthorized
 		}
+		mount(&q, in.r.c.client.Mount)
 		m.Requests = append(m.Requests, q)
 	}
 	in.tell(m)
@@ -327,6 +341,7 @@ func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 		if err != nil {
 			return in.r.violation(err)
 		}
+		mount(&q, in.r.c.client.Mount)
 		m.Requests = append(m.Requests, q)
 	}
 	in.tell(m)
@@ -397,7 +412,13 @@ func (in *intake) count() {
 	m.Add(metrics.BytesReceived, uint64(in.bytes))
 	m.Add(metrics.PacketsReceived, in.packets)
 	m.Add(metrics.PacketsSent, in.pings+in.pubacks)
-	if n := in.published[0] + in.published[1] + in.published[2]; n > 0 {
+	n := in.published[0] + in.published[1] + in.published[2]
+	in.r.published = n > 0
+	in.r.receives = in.r.receives || in.received[0]+in.received[1]+in.received[3] > 0
+	if b := in.r.c.brake.Load(); b != nil && b != &released && n > 0 {
+		b.pause = b.limits.spend(time.Now(), int(n))
+	}
+	if n > 0 {
 		m.Add(metrics.PacketsPublishReceived, n)
 		m.Add(metrics.MessagesReceived, n)
 		m.Add(metrics.MessagesQoS0Received, in.published[0])

@@ -35,8 +35,10 @@ type reader struct {
 	aliases map[uint16]topic.Name
 	last    *store.Receipt // of what was published last; nil for none
 	// enhanced is nil unless the client authenticated that way.
-	enhanced *enhanced
-	moved    bool // this turn has completed a packet
+	enhanced  *enhanced
+	moved     bool // this turn has completed a packet
+	published bool // this turn has brought messages
+	receives  bool // it has acknowledged messages, so that reading it makes room
 	// ephemeral says that the session was to end with the connection, which a
 	// DISCONNECT cannot change. [MQTT-3.14.2-2]
 	ephemeral bool
@@ -59,6 +61,7 @@ func (r *reader) wait() {
 		if r.over {
 			return
 		}
+		r.holdBack()
 		r.buf, r.err = r.c.t.Read(r.prefix())
 	}
 }

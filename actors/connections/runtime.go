@@ -28,10 +28,12 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
 
 	"emqttd/actors/access"
 	"emqttd/actors/kernel"
 	"emqttd/actors/sessions"
+	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 )
@@ -57,6 +59,8 @@ type Runtime struct {
 	SessionExpiry   time.Duration // of sessions of MQTT 3.x clients with Clean Session 0
 	DenyDisconnects bool          // a client that publishes what it may not is sent away
 	Features        Features
+	PublishRate     int              // messages per second of a client identifier; 0 is no limit
+	Memory          *memory.Governor // nil: there is enough
 
 	// ShuttingDown is set when the node begins to stop, so that clients of
 	// MQTT 5 are told.
@@ -70,6 +74,7 @@ type Runtime struct {
 	handshakes handshakes
 	roster     roster
 	refusals   refusals
+	publishers publishers
 	drain      atomic.Pointer[Drain]
 }
 
@@ -97,6 +102,13 @@ type Features struct {
 type Listener struct {
 	Name        string
 	SendTimeout time.Duration
+	// MessageRate is how many messages a client may publish at once, and per
+	// second; 0 is no limit. TotalMessageRate is for all of them; nil is none.
+	MessageRate      [2]int
+	TotalMessageRate *rate.Limiter
+	// Mountpoint is put before the topics of its clients: %c is the client
+	// identifier, %u the user name.
+	Mountpoint string
 	// Open makes the transport of a new connection and may take its time for
 	// it; nil is NewTransport. What it returns instead is an *OpenError.
 	Open func(net.Conn) (Opened, error)

@@ -49,9 +49,13 @@ type Options struct {
 	PerSource   PerSource
 	Access      []config.AccessRule // the first that matches decides; if none does, allow
 	Rate        config.Rate         // of what each client sends
-	Proxy       *Proxy              // nil: no PROXY protocol
-	TLS         *TLS                // nil: no TLS
-	WebSocket   *WebSocket          // nil: no WebSocket
+	// MessageRate is how fast each client may publish, TotalMessageRate how fast
+	// all together.
+	MessageRate, TotalMessageRate config.MessageRate
+	Mountpoint                    string     // of its clients' topics
+	Proxy                         *Proxy     // nil: no PROXY protocol
+	TLS                           *TLS       // nil: no TLS
+	WebSocket                     *WebSocket // nil: no WebSocket
 }
 
 // Listener is one listener of a node. Its figures may be read from any
@@ -77,7 +81,12 @@ type Listener struct {
 func New(o Options, rt *connections.Runtime) *Listener {
 	o.Acceptors = max(1, o.Acceptors)
 	l := &Listener{options: o, rt: rt, log: rt.Log}
-	l.known = connections.Listener{Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over}
+	l.known = connections.Listener{
+		Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over, MessageRate: o.MessageRate, Mountpoint: o.Mountpoint,
+	}
+	if r := o.TotalMessageRate; r.PerSecond() > 0 {
+		l.known.TotalMessageRate = rate.NewLimiter(rate.Limit(r.PerSecond()), r.Burst())
+	}
 	if o.Proxy != nil || o.TLS != nil || o.WebSocket != nil || o.Rate != (config.Rate{}) {
 		l.known.Open = func(c net.Conn) (connections.Opened, error) { return l.welcome(c, nil) }
 	}

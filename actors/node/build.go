@@ -150,6 +150,7 @@ func (n *Node) buildConnections() error {
 			NoShared: !m.SharedSubscription, NoSubscriptionID: !m.SubscriptionIdentifier,
 			CheckPayloadFormat: m.CheckPayloadFormat,
 		},
+		PublishRate: m.MaxPublishRate, Memory: n.governor(),
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func (n *Node) specs() []kernel.ChildSpec {
 		ls = append(ls, l.Spec())
 	}
 	return []kernel.ChildSpec{
-		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec(n.options.FixedGC)})},
+		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec(n.options.FixedGC, n.connections.Memory)})},
 		n.disk.Spec(),
 		n.retained.Spec(),
 		n.router.Spec(),

@@ -25,6 +25,7 @@ func (n *Node) buildListeners() error {
 			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
 			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
 			MaxConnRate: l.MaxConnRate, Access: l.Access, Rate: l.RateLimit,
+			MessageRate: l.MessageRate, TotalMessageRate: l.TotalMessageRate, Mountpoint: l.Mountpoint,
 			PerSource: listeners.PerSource{Clients: l.MaxClientsPerIP, ConnRate: l.MaxConnRatePerIP},
 		}
 		if path, ok := l.SocketPath(); ok {

@@ -39,6 +39,9 @@ type Options struct {
 	OnGiveUp func(error)
 	// FixedGC leaves the garbage collector's pace as it is; see actors/system/memory.
 	FixedGC bool
+	// MemoryLimit is how much memory the process is kept below, in bytes; 0 is no
+	// limit. Of several nodes in a process one may have it.
+	MemoryLimit uint64
 	// Boot, if not nil, is told a line for each part that has started.
 	Boot func(line string)
 	// Sockets replaces the listening sockets of listeners by name, for

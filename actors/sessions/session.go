@@ -156,6 +156,7 @@ func (s *session) work() *delivery.Out {
 		if s.link != nil {
 			s.out.Version = s.link.client.Version
 			s.out.MaxPacket = int(s.link.client.MaxPacket)
+			s.out.Mount = s.link.client.Mount
 			s.out.Aliases = s.link.aliases
 			s.out.Room = s.link.room()
 		}

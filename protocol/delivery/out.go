@@ -1,8 +1,11 @@
 package delivery
 
 import (
+	"strings"
+
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
+	"emqttd/protocol/topic"
 )
 
 // Watermark says how full a queue has become.
@@ -47,6 +50,8 @@ type Out struct {
 	Packets []byte
 	// Version is the protocol version in which they are encoded.
 	Version mqtt.Version
+	// Mount is taken off the beginning of topics before the client gets them.
+	Mount string
 	// MaxPacket is the largest Control Packet the client takes, 0 for any.
 	MaxPacket int
 	// Aliases are the connection's; nil for none.
@@ -111,14 +116,18 @@ func (o *Out) pubrel(id protocol.PacketID) {
 // send appends a PUBLISH; false if it is larger than the client takes.
 func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	p := &o.publish
+	name := it.msg.Topic
+	if len(name) > len(o.Mount) { // else nothing would be left of it
+		name = topic.Name(strings.TrimPrefix(string(name), o.Mount))
+	}
 	*p = mqtt.Publish{
-		Topic: it.msg.Topic, Payload: it.msg.Payload,
+		Topic: name, Payload: it.msg.Payload,
 		QoS: it.qos, Retain: it.retain, Dup: dup, PacketID: id,
 	}
 	known := false
 	if o.Version == mqtt.V5 {
 		o.properties(it, now)
-		if p.TopicAlias, known = o.Aliases.use(it.msg.Topic); known {
+		if p.TopicAlias, known = o.Aliases.use(name); known {
 			p.Topic = ""
 		}
 	}
@@ -128,7 +137,7 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	}
 	o.Packets = mqtt.AppendPublish(o.Packets, o.Version, p)
 	if p.TopicAlias != 0 && !known {
-		o.Aliases.learned(it.msg.Topic, p.TopicAlias)
+		o.Aliases.learned(name, p.TopicAlias)
 	}
 	if it.qos == protocol.ExactlyOnce {
 		o.Promise = true

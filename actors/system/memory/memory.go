@@ -12,6 +12,9 @@
 // would have collected dozens of times a second; so a small heap may grow more.
 // An operator who sets GOGC decides otherwise.
 //
+// And it keeps the node within its memory: the Governor, which it tells what is
+// in use, has others drop, slow down and refuse before there is too little.
+//
 // Its parent is the supervisor system. A crash costs one look.
 package memory
 
@@ -36,9 +39,10 @@ const (
 )
 
 // Spec is the child of the supervisor system. fixed leaves the garbage
-// collector's pace as it is.
-func Spec(fixed bool) kernel.ChildSpec {
-	return kernel.ChildSpec{Name: "memory", Props: kernel.NewProps(func() actor.Actor { return newKeeper(fixed) })}
+// collector's pace as it is. g, which may be nil, is told how much memory is in
+// use.
+func Spec(fixed bool, g *Governor) kernel.ChildSpec {
+	return kernel.ChildSpec{Name: "memory", Props: kernel.NewProps(func() actor.Actor { return newKeeper(fixed, g) })}
 }
 
 // A heap of which less than small lives may grow to five times that before it is
@@ -51,17 +55,22 @@ const (
 
 type tick struct{}
 
+// gauge is time for the governor to look.
+type gauge struct{}
+
 // keeper is the actor. Its judgement is in judge, which is a plain value.
 type keeper struct {
 	timer   *time.Timer
+	gauge   *time.Timer // of the governor; nil without one
+	rule    *Governor
 	samples []metrics.Sample
 	judge   judge
 	percent int // that was set last; 0 for none
 	fixed   bool
 }
 
-func newKeeper(fixed bool) *keeper {
-	return &keeper{fixed: fixed, samples: []metrics.Sample{
+func newKeeper(fixed bool, g *Governor) *keeper {
+	return &keeper{fixed: fixed, rule: g, samples: []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"},
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
@@ -74,8 +83,14 @@ func (k *keeper) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started:
 		k.arm(c)
+		k.govern(c)
 	case *actor.Stopping, *actor.Restarting:
 		k.timer.Stop()
+		if k.gauge != nil {
+			k.gauge.Stop()
+		}
+	case *gauge:
+		k.govern(c)
 	case *tick:
 		u := k.read()
 		k.pace(u)
@@ -91,6 +106,15 @@ func (k *keeper) Receive(c actor.Context) {
 func (k *keeper) arm(c actor.Context) {
 	system, self := c.ActorSystem(), c.Self()
 	k.timer = time.AfterFunc(look, func() { system.Root.Send(self, &tick{}) })
+}
+
+// govern has the governor look, and looks again when it says.
+func (k *keeper) govern(c actor.Context) {
+	if k.rule == nil {
+		return
+	}
+	system, self := c.ActorSystem(), c.Self()
+	k.gauge = time.AfterFunc(k.rule.look(), func() { system.Root.Send(self, &gauge{}) })
 }
 
 // pace sets how far the heap may grow.

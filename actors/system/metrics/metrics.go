@@ -88,6 +88,7 @@ type Registry struct {
 	drops    reasons
 	closes   reasons
 	refusals reasons
+	overload reasons
 	gauges   gauges
 }
 
@@ -112,7 +113,7 @@ type Value struct {
 
 // Counters lists every counter in the order of its declaration, followed by
 // the gauge messages/retained, as EMQ shows it among the metrics, and by
-// messages/dropped/<reason> for each reason that has occurred.
+// messages/dropped/<reason> and overload/<what> for each that has occurred.
 func (r *Registry) Counters() []Value {
 	vs := make([]Value, 0, int(numMetrics)+1)
 	for m := range numMetrics {
@@ -121,6 +122,9 @@ func (r *Registry) Counters() []Value {
 	vs = append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
 	for _, d := range r.Drops() {
 		vs = append(vs, Value{"messages/dropped/" + d.Name, d.Value})
+	}
+	for _, o := range r.overload.list() {
+		vs = append(vs, Value{"overload/" + o.Name, o.Value})
 	}
 	return vs
 }
@@ -134,6 +138,9 @@ func (r *Registry) Close(reason string) { r.closes.add(reason, 1) }
 
 // Refuse counts a connection that was turned away before it had a session.
 func (r *Registry) Refuse(reason string) { r.refusals.add(reason, 1) }
+
+// Overload counts what was done because too little memory was left.
+func (r *Registry) Overload(what string) { r.overload.add(what, 1) }
 
 // Drops lists the drop reasons that have occurred, by name.
 func (r *Registry) Drops() []Value { return r.drops.list() }

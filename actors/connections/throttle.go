@@ -1,0 +1,154 @@
+package connections
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"emqttd/actors/system/memory"
+	"emqttd/protocol"
+)
+
+// throttle is how fast a client may publish: the limits of its connection, of all
+// clients of the listener, and of its identifier. Who is faster is not read for a
+// while, so that TCP holds the client back; nothing is lost.
+type throttle []*rate.Limiter
+
+// throttleOf is nil where nothing is limited.
+func (rt *Runtime) throttleOf(l *Listener, id protocol.ClientID) throttle {
+	var t throttle
+	if r := l.MessageRate; r[1] > 0 {
+		t = append(t, rate.NewLimiter(rate.Limit(r[1]), r[0]))
+	}
+	if l.TotalMessageRate != nil {
+		t = append(t, l.TotalMessageRate)
+	}
+	if rt.PublishRate > 0 {
+		t = append(t, rt.publishers.enter(id, rt.PublishRate))
+	}
+	return t
+}
+
+// spend returns how long to wait for n messages to be within the limits.
+func (t throttle) spend(now time.Time, n int) (wait time.Duration) {
+	for _, l := range t {
+		for left := n; left > 0; {
+			part := min(left, l.Burst())
+			wait = max(wait, l.ReserveN(now, part).DelayFrom(now))
+			left -= part
+		}
+	}
+	return wait
+}
+
+// publishers are the limits of client identifiers, which a client keeps when it
+// connects again. A limit that is used up is remembered until it has recovered.
+type publishers struct {
+	mu    sync.Mutex
+	all   map[protocol.ClientID]*publisher
+	swept int // that the last sweep left
+}
+
+type publisher struct {
+	limit       *rate.Limiter
+	connections int
+}
+
+func (ps *publishers) enter(id protocol.ClientID, perSecond int) *rate.Limiter {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.all[id]
+	if p == nil {
+		ps.sweep()
+		p = &publisher{limit: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
+		ps.all[id] = p
+	}
+	p.connections++
+	return p.limit
+}
+
+func (ps *publishers) leave(id protocol.ClientID) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.all[id]; p != nil {
+		if p.connections--; p.idle() {
+			delete(ps.all, id)
+		}
+	}
+}
+
+func (p *publisher) idle() bool {
+	return p.connections == 0 && p.limit.Tokens() >= float64(p.limit.Burst())
+}
+
+// sweep forgets idle ones when there are twice as many as it left last time.
+func (ps *publishers) sweep() {
+	const few = 1024
+	if ps.all == nil {
+		ps.all = make(map[protocol.ClientID]*publisher)
+	}
+	if len(ps.all) < max(few, 2*ps.swept) {
+		return
+	}
+	for id, p := range ps.all {
+		if p.idle() {
+			delete(ps.all, id)
+		}
+	}
+	ps.swept = len(ps.all)
+}
+
+// brake is what a connection needs whose client is held back.
+type brake struct {
+	limits throttle
+	pause  time.Duration // before the next read; the reader's
+	ended  chan struct{} // closed when the connection ends
+}
+
+// released is the brake of connections that have ended.
+var released = func() brake {
+	ended := make(chan struct{})
+	close(ended)
+	return brake{ended: ended}
+}()
+
+// halt is the brake of the connection, which has one from now on.
+func (c *connection) halt() *brake {
+	if c.brake.Load() == nil {
+		c.brake.CompareAndSwap(nil, &brake{ended: make(chan struct{})})
+	}
+	return c.brake.Load()
+}
+
+// holdBack makes a client wait that has published faster than it may, or than
+// there is memory for. Meanwhile it is not silent, and its packets are not late.
+func (r *reader) holdBack() {
+	c := r.c
+	slow := r.published && c.rt.Memory.Level() >= memory.Slowing
+	b := c.brake.Load()
+	if !slow && (b == nil || b == &released || b.pause <= 0) {
+		return
+	}
+	b = c.halt()
+	c.lastSeen.Store(-time.Now().UnixMilli())
+	if b != &released && b.pause > 0 {
+		timer := time.NewTimer(b.pause)
+		select {
+		case <-timer.C:
+		case <-b.ended:
+			timer.Stop()
+		}
+		b.pause = 0
+	}
+	if slow {
+		c.rt.Metrics.Overload("held")
+		c.rt.Memory.Wait(b.ended, r.receives)
+	}
+	now := time.Now()
+	c.lastSeen.Store(now.UnixMilli())
+	if r.since != 0 {
+		r.since = uint32(now.Unix())
+		_ = c.t.SetReadDeadline(now.Add(c.rt.IdleTimeout))
+	}
+}

@@ -48,13 +48,20 @@ func (n *Node) storeStats() []admin.Stat {
 		per = s.SyncTime.Microseconds() / int64(s.Syncs)
 	}
 	return []admin.Stat{
-		{Name: "refusing", Value: refusing}, {Name: "disk_bytes", Value: int64(s.DiskBytes)},
-		{Name: "memtable_bytes", Value: int64(s.MemTableBytes)}, {Name: "files", Value: s.Files},
-		{Name: "shared_messages", Value: int64(s.Shared)}, {Name: "groups", Value: int64(s.Groups)},
-		{Name: "changes", Value: int64(s.Changes)}, {Name: "committed_bytes", Value: int64(s.WrittenBytes)},
-		{Name: "written_bytes", Value: int64(s.DiskWritten)}, {Name: "syncs", Value: int64(s.Syncs)},
-		{Name: "sync_us", Value: per}, {Name: "waiting_groups", Value: int64(s.Waiting)},
-		{Name: "errors", Value: int64(s.Errors)}, {Name: "quarantined", Value: int64(s.Quarantined)},
+		{Name: "refusing", Value: refusing},
+		{Name: "disk_bytes", Value: int64(s.DiskBytes)},
+		{Name: "memtable_bytes", Value: int64(s.MemTableBytes)},
+		{Name: "files", Value: s.Files},
+		{Name: "shared_messages", Value: int64(s.Shared)},
+		{Name: "groups", Value: int64(s.Groups)},
+		{Name: "changes", Value: int64(s.Changes)},
+		{Name: "committed_bytes", Value: int64(s.WrittenBytes)},
+		{Name: "written_bytes", Value: int64(s.DiskWritten)},
+		{Name: "syncs", Value: int64(s.Syncs)},
+		{Name: "sync_us", Value: per},
+		{Name: "waiting_groups", Value: int64(s.Waiting)},
+		{Name: "errors", Value: int64(s.Errors)},
+		{Name: "quarantined", Value: int64(s.Quarantined)},
 	}
 }
 
@@ -69,9 +76,12 @@ func (n *Node) storeCheck() (admin.StoreReport, error) {
 	}
 	sort.Slice(r.Figures, func(i, j int) bool { return r.Figures[i].Name < r.Figures[j].Name })
 	for _, f := range []admin.Stat{
-		{Name: "bytes", Value: int64(c.Bytes)}, {Name: "undecodable", Value: int64(c.Undecodable)},
-		{Name: "unresolved", Value: int64(c.Unresolved)}, {Name: "orphans", Value: int64(c.Orphans)},
-		{Name: "unreadable_parts", Value: int64(c.Holes)}, {Name: "milliseconds", Value: c.Took.Milliseconds()},
+		{Name: "bytes", Value: int64(c.Bytes)},
+		{Name: "undecodable", Value: int64(c.Undecodable)},
+		{Name: "unresolved", Value: int64(c.Unresolved)},
+		{Name: "orphans", Value: int64(c.Orphans)},
+		{Name: "unreadable_parts", Value: int64(c.Holes)},
+		{Name: "milliseconds", Value: c.Took.Milliseconds()},
 	} {
 		r.Figures = append(r.Figures, f)
 	}

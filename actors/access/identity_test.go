@@ -85,8 +85,10 @@ func TestRulesOfModulesAreAskedForOncePerTTL(t *testing.T) {
 		}
 		time.Sleep(time.Minute + time.Second)
 		rows.set("", errDown)
-		if id.MayPublish("b") || id.MayPublish("b") {
-			t.Error("rules that cannot be read allow")
+		for range 2 { // the first answer is not kept
+			if id.MayPublish("b") {
+				t.Error("rules that cannot be read allow")
+			}
 		}
 		rows.set(`{allow, all, pubsub, ["b"]}.`, nil)
 		if !id.MayPublish("b") {

@@ -75,16 +75,14 @@ func (n *Node) storeCheck() (admin.StoreReport, error) {
 		r.Figures = append(r.Figures, admin.Stat{Name: kind, Value: int64(count)})
 	}
 	sort.Slice(r.Figures, func(i, j int) bool { return r.Figures[i].Name < r.Figures[j].Name })
-	for _, f := range []admin.Stat{
+	r.Figures = append(r.Figures, []admin.Stat{
 		{Name: "bytes", Value: int64(c.Bytes)},
 		{Name: "undecodable", Value: int64(c.Undecodable)},
 		{Name: "unresolved", Value: int64(c.Unresolved)},
 		{Name: "orphans", Value: int64(c.Orphans)},
 		{Name: "unreadable_parts", Value: int64(c.Holes)},
 		{Name: "milliseconds", Value: c.Took.Milliseconds()},
-	} {
-		r.Figures = append(r.Figures, f)
-	}
+	}...)
 	return r, nil
 }
 

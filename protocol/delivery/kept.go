@@ -111,13 +111,12 @@ func Restore(l *Limits, saved *Saved) State {
 }
 
 func (s *State) restoreLevel(sv *Level) {
-	l := s.queue.level(sv.Priority)
 	for i := range sv.Items {
 		it := sv.Items[i].item()
 		s.queue.push(it, sv.Priority)
 		s.journal.next = max(s.journal.next, it.seq+1)
 	}
-	l = s.queue.level(sv.Priority)
+	l := s.queue.level(sv.Priority)
 	if rest := sv.Waiting - len(sv.Items); rest > 0 {
 		l.spilled = rest
 		s.queue.n += rest

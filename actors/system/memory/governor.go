@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -31,8 +32,8 @@ func (l Level) String() string { return levelNames[l] }
 // that it is known well what lives; what it has not seen yet needs the rest.
 const (
 	shedAt   = 0.50
-	slowAt   = 0.58
-	refuseAt = 0.66
+	slowAt   = 0.57
+	refuseAt = 0.63
 	slack    = 0.04
 	collect  = 0.75
 	// brim is the share of everything, garbage too, that is too much in any case.
@@ -46,6 +47,9 @@ type Governor struct {
 	notify  func(l Level, on bool)
 	level   atomic.Int32
 	samples []metrics.Sample
+	cycles  uint64        // of the garbage collector
+	counted time.Time     // when there was a new one
+	rest    time.Duration // until it is asked for one
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when the level changes
@@ -62,6 +66,7 @@ func NewGovernor(limit uint64, notify func(l Level, on bool)) *Governor {
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
 		{Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}}
 }
 
@@ -121,11 +126,30 @@ func (g *Governor) look() time.Duration {
 	all := held - v(2)                      // free memory of the heap is there to be used
 	certain := all - v(3) + min(v(3), v(4)) // without what may be garbage
 	g.set(g.judge(g.Level(), certain, all))
+	g.refresh(time.Now(), v(5))
 	if all < g.limit/4 {
 		return 100 * time.Millisecond
 	}
 	return 10 * time.Millisecond
 }
+
+// refresh finds out what lives, while it matters and nobody else does: a node
+// that takes nothing in allocates nothing, and would never learn that what it
+// held has gone.
+func (g *Governor) refresh(now time.Time, cycles uint64) {
+	if cycles != g.cycles || g.Level() == Easy {
+		g.cycles, g.counted = cycles, now
+		return
+	}
+	if now.Sub(g.counted) < max(g.rest, freshFor) {
+		return
+	}
+	runtime.GC()
+	g.rest = 10 * time.Since(now) // a large heap takes long
+}
+
+// freshFor is how long what the last collection found is good enough.
+const freshFor = time.Second
 
 // judge is the level at which so much memory is in use.
 func (g *Governor) judge(now Level, certain, all uint64) Level {

@@ -34,6 +34,9 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	if !present && !s.create(c, m) {
 		return
 	}
+	if s.owner == nil { // what was nobody's is now his
+		s.own(m.Owner)
+	}
 	s.finish()
 	s.replace(c)
 	s.lastGen = m.Generation
@@ -93,7 +96,6 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 		return false
 	}
 	s.created = time.Now().Unix()
-	s.own(m.Owner)
 	durable := s.rt.Durable != nil && s.rt.Durable(m)
 	if durable && s.rt.Disk.Refusing() {
 		s.refuse(c, m, protocol.QuotaExceeded)

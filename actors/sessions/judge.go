@@ -50,7 +50,7 @@ func (s *session) rejudge(judge Judge, generation uint64, attach *Attach) {
 	}()
 }
 
-// own says whom a new session belongs to; nobody if there is no name.
+// own says whom the session belongs to; nobody if there is no name.
 func (s *session) own(user string) {
 	if user != "" {
 		s.owner = &user

@@ -146,9 +146,10 @@ var (
 func answers(t testing.TB, b *testkit.Broker, p *mqtt.Connect, want [2]byte) {
 	t.Helper()
 	for i, version := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		p := *p
 		p.Version = version
 		c := b.Dial(t)
-		if got := knock(t, c, p); got != want[i] {
+		if got := knock(t, c, &p); got != want[i] {
 			t.Errorf("%s as %q in version %d: CONNACK 0x%02X, want 0x%02X", p.ClientID, p.UserName, version, got, want[i])
 		}
 		if want[i] == 0 {

@@ -29,6 +29,7 @@ func (r *reader) acknowledge(acks []byte, promise *store.Receipt) {
 			line.Close()
 		}
 	}
+	line.Follow(promise)
 	promise.After(line.Hold(acks, 1, nil))
 	promise.Part()
 	line.Wait()

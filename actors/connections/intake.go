@@ -377,12 +377,7 @@ func (in *intake) letGo() {
 	var promise *store.Receipt
 	if in.batch != nil {
 		in.batch.Flush(true)
-		if promise = in.batch.Promise(); promise != nil {
-			if r.last != nil {
-				r.last.Before(promise)
-			}
-			r.last = promise
-		}
+		promise = in.batch.Promise()
 		in.batch.Release()
 		in.batch = nil
 	}
@@ -397,7 +392,7 @@ func (in *intake) letGo() {
 		*acks = (*acks)[:0]
 		ackBuffers.Put(acks)
 	case promise != nil:
-		promise.Part()
+		r.acknowledge(nil, promise)
 	}
 }
 

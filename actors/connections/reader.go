@@ -7,7 +7,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/store"
 	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
@@ -33,7 +32,6 @@ type reader struct {
 	need    int32      // its length, 0 if not known yet
 	since   uint32     // when the deadline for its rest was set, Unix seconds; 0 for none
 	aliases map[uint16]topic.Name
-	last    *store.Receipt // of what was published last; nil for none
 	// enhanced is nil unless the client authenticated that way.
 	enhanced  *enhanced
 	moved     bool // this turn has completed a packet

@@ -3,6 +3,8 @@ package sessions
 import (
 	"slices"
 	"sync"
+
+	"emqttd/actors/store"
 )
 
 // Line lets packets go to a client in their order, each when what it promises is
@@ -18,6 +20,7 @@ type Line struct {
 	starved bool
 	closed  bool
 	gate    chan struct{} // closed when there is room; nil while nobody waits
+	last    *store.Receipt
 }
 
 // pledge is a piece of the line.
@@ -59,6 +62,18 @@ func (l *Line) Send(packets []byte) {
 		// Behind a condition that is still open they may share its fate.
 		last.packets = append(last.packets, packets...)
 		l.bytes += len(packets)
+	}
+}
+
+// Follow has the receipt of what a client publishes committed behind that of what
+// it published before. The caller has still to do its own part of it.
+func (l *Line) Follow(r *store.Receipt) {
+	l.mu.Lock()
+	last := l.last
+	l.last = r
+	l.mu.Unlock()
+	if last != nil {
+		last.Before(r)
 	}
 }
 

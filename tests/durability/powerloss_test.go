@@ -155,7 +155,7 @@ func TestPowerLossCostsNothingThatWasAcknowledged(t *testing.T) {
 	p := &plant{t: t, rng: rand.New(rand.NewPCG(seed(t), 0)), config: settings(t), limit: 30 * time.Second}
 	p.keep = func(r *rand.Rand) int { return []int{0, 0, 30, 70, 100}[r.IntN(5)] }
 	started := time.Now()
-	if faults := p.cut(crashPoints(150), checker.Everybody()); len(faults) > 0 {
+	if faults := p.cut(crashPoints(cuts), checker.Everybody()); len(faults) > 0 {
 		t.Fatalf("after %d crashes:\n%s", p.crashes, strings.Join(faults, "\n"))
 	}
 	t.Logf("%d crashes in %v; the last world: %+v", p.crashes, time.Since(started).Round(time.Second), p.stats)

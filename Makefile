@@ -79,6 +79,8 @@ race: deps $(GOTESTSUM) ## run all tests with the race detector, in random order
 	@bad=0; \
 	echo "== tests of the broker, with the race detector"; \
 	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/broker.json -- -race -shuffle=on -timeout 15m ./... || bad=1; \
+	echo "== power cuts, without the race detector: there are more of them in the same time"; \
+	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/cuts.json -- -count=1 -timeout 10m -run 'PowerLoss' ./tests/durability || bad=1; \
 	for m in $(TEST_MODULES); do \
 		echo "== $$m"; \
 		(cd $$m && $(GOTESTSUM) --format pkgname --jsonfile $(OUT)/$${m//\//-}.json -- -shuffle=on -timeout 10m ./...) || bad=1; \

@@ -35,8 +35,8 @@ func (r *reader) acknowledge(acks []byte, promise *store.Receipt) {
 	line.Wait()
 }
 
-// holdTime is how often a publisher that is held back looks whether its client is
-// still there.
+// holdTime is how often a publisher that is held back looks by itself whether there
+// is room.
 const holdTime = time.Second
 
 // roomFor tells whether everybody who keeps m can take it: their queues are not
@@ -58,9 +58,9 @@ func (in *intake) roomFor(m *protocol.Message) bool {
 		}
 		in.letGo() // what came before is not held back
 		if full != nil {
-			full.WaitRoom(holdTime)
+			full.WaitRoom(holdTime, in.r.c.flow.Stopped())
 		} else {
-			rt.Disk.WaitRoom(holdTime)
+			rt.Disk.WaitRoom(holdTime, in.r.c.flow.Stopped())
 		}
 	}
 	return true

@@ -52,6 +52,17 @@ func (f *Flow) Close() {
 	f.open()
 }
 
+// Stopped returns a channel that is closed when the connection ends, and perhaps
+// before: the reader, which calls it, is to look again then.
+func (f *Flow) Stopped() <-chan struct{} {
+	gate := make(chan struct{})
+	f.gate.Store(&gate)
+	if f.Closed() {
+		f.open()
+	}
+	return gate
+}
+
 // Closed tells whether the connection has ended: nobody needs to wait any more.
 func (f *Flow) Closed() bool { return f.closed.Load() }
 

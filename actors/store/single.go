@@ -50,8 +50,9 @@ func (d *Disk) Session(sid SessionID, window int) (v *Recovered, err error) {
 	return v, err
 }
 
-// WaitRoom waits until the store takes new work, not longer than limit.
-func (d *Disk) WaitRoom(limit time.Duration) {
+// WaitRoom waits until the store takes new work, not longer than limit, or until
+// stop is closed.
+func (d *Disk) WaitRoom(limit time.Duration, stop <-chan struct{}) {
 	end := time.NewTimer(limit)
 	defer end.Stop()
 	look := time.NewTicker(50 * time.Millisecond)
@@ -60,6 +61,8 @@ func (d *Disk) WaitRoom(limit time.Duration) {
 		select {
 		case <-look.C:
 		case <-end.C:
+			return
+		case <-stop:
 			return
 		}
 	}

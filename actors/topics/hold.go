@@ -118,9 +118,9 @@ func (r *Router) SetFull(s *Subscriber, yes bool) {
 }
 
 // WaitRoom waits until a subscriber that Held has returned may have room, or has
-// ended, or the time is over.
-func (s *Subscriber) WaitRoom(limit time.Duration) {
+// ended, or the time is over, or stop is closed.
+func (s *Subscriber) WaitRoom(limit time.Duration, stop <-chan struct{}) {
 	t := time.NewTimer(limit)
 	defer t.Stop()
-	s.await(t.C, func() bool { return !s.is(full) || s.is(closed) })
+	s.await(t.C, stop, func() bool { return !s.is(full) || s.is(closed) })
 }

@@ -100,12 +100,12 @@ func (s *Subscriber) open() {
 // wait blocks while more than bound bytes are pending, until the subscriber is
 // closed or time is over. It tells whether there is room, or nobody to care.
 func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
-	return s.await(limit, func() bool { return s.pending.Load() <= bound || s.is(closed) })
+	return s.await(limit, nil, func() bool { return s.pending.Load() <= bound || s.is(closed) })
 }
 
 // await blocks until a condition holds, which open makes look again, or time is
-// over. It tells whether it holds.
-func (s *Subscriber) await(limit <-chan time.Time, holds func() bool) bool {
+// over, or stop is closed. It tells whether it holds.
+func (s *Subscriber) await(limit <-chan time.Time, stop <-chan struct{}, holds func() bool) bool {
 	for {
 		s.mu.Lock()
 		if s.gate == nil {
@@ -122,6 +122,8 @@ func (s *Subscriber) await(limit <-chan time.Time, holds func() bool) bool {
 		select {
 		case <-gate:
 		case <-limit:
+			return false
+		case <-stop:
 			return false
 		}
 	}

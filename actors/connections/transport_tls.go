@@ -21,6 +21,7 @@ func NewTLS(c net.Conn, config *tls.Config, within time.Duration) (Transport, *t
 		return nil, nil, err
 	}
 	state := conn.ConnectionState()
+	shrink(conn)
 	if t == nil {
 		return &plainTransport{Conn: conn}, &state, nil
 	}

@@ -13,8 +13,8 @@ type Opened struct {
 	// proved it, for example by a certificate.
 	UserName string
 	// Header is what the request for a WebSocket said about who asks: some of
-	// Cookie, Authorization, X-Forwarded-For, Origin and User-Agent, a few KB at
-	// most. nil without a WebSocket. Nobody has proved any of it.
+	// Cookie, Authorization, X-Forwarded-For, Origin, with that Host, and User-Agent,
+	// a few KB at most. nil without a WebSocket. Nobody has proved any of it.
 	Header http.Header
 	// CertCN and CertDN are the common and the distinguished name of the
 	// client's certificate, which has been verified; empty without one.

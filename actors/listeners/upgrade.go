@@ -88,6 +88,9 @@ func (u *upgrade) answer(head []byte) (answer []byte, reason string, err error) 
 		OnHost:   func(host []byte) error { u.host = string(host); return nil },
 		OnHeader: u.header,
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			if u.kept.Get("Origin") != "" { // whether it is a page of ours depends on both
+				u.kept.Set("Host", u.host)
+			}
 			if u.refuse = u.check(); u.refuse != "" {
 				return nil, ws.RejectConnectionError(
 					ws.RejectionStatus(http.StatusForbidden), ws.RejectionReason("Forbidden"))

@@ -67,7 +67,7 @@ func TestHeadersThatSayWhoAsksArePassedOn(t *testing.T) {
 		t.Errorf("cookies %q", got)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "Basic xyz", "X-Forwarded-For": "1.2.3.4", "Origin": "http://x", "User-Agent": "test", "X-Other": "", "Host": "",
+		"Authorization": "Basic xyz", "X-Forwarded-For": "1.2.3.4", "Origin": "http://x", "User-Agent": "test", "X-Other": "", "Host": "Broker.example:8083",
 	} {
 		if got := u.kept.Get(name); got != want {
 			t.Errorf("%s: %q", name, got)

@@ -36,7 +36,7 @@ const (
 	NotAuthorized            // 5, 0x87
 	Unavailable              // 3, 0x88: a back end does not answer
 	Banned                   // 5, 0x8A: see Bans
-	TooManyAttempts          // 5, 0x9F: see Backoff
+	TooManyAttempts          // 3, 0x9F: see Backoff
 )
 
 var decisionNames = [...]string{"accept", "bad_credential", "not_authorized", "unavailable", "banned", "too_many_attempts"}

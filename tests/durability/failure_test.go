@@ -72,6 +72,7 @@ func failAt(t *testing.T, c *config.Config, f *failing, rng *rand.Rand) {
 	w := checker.New(rng.Uint64(), checker.Everybody())
 	w.Use(m.network.Dial)
 	w.Run(300, nil)
+	m.keeps(t)
 	f.on.Store(true)
 	w.Run(1500, nil)
 	if !f.broken() {
@@ -100,6 +101,15 @@ func failAt(t *testing.T, c *config.Config, f *failing, rng *rand.Rand) {
 	if faults := p.inspect(w.Clone(rng.Uint64(), func() {}), same); len(faults) > 0 {
 		t.Errorf("after a restart:\n%s", strings.Join(faults, "\n"))
 	}
+}
+
+// keeps leaves a durable session behind that keeps what is published to keep/.
+func (m *machine) keeps(t *testing.T) {
+	t.Helper()
+	c := m.client(t)
+	c.Connect(testkit.Persistent("keeper"))
+	c.Subscribe(1, "keep/#")
+	c.Disconnect()
 }
 
 // refuses tells whether the node says that it refuses durable work.
@@ -146,7 +156,7 @@ func (m *machine) refusesDurable(t *testing.T) {
 	p := m.client(t)
 	p.Connect(&mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: "durable-pub"})
 	for qos := protocol.QoS(1); qos <= 2; qos++ {
-		p.Publish("w/durable", "refuse me", qos, 9) // the session "wills" keeps it
+		p.Publish("keep/durable", "refuse me", qos, 9)
 		h, body, err := p.TryRead()
 		var a mqtt.Ack
 		if err == nil {
@@ -161,7 +171,7 @@ func (m *machine) refusesDurable(t *testing.T) {
 
 	old := m.client(t)
 	old.Connect(testkit.Hello("durable-311"))
-	old.Publish("w/durable", "hold me", 1, 11)
+	old.Publish("keep/durable", "hold me", 1, 11)
 	_ = old.Conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if n, err := old.Conn.Read(make([]byte, 16)); n > 0 {
 		t.Errorf("a publisher of MQTT 3.1.1 got an answer (%v)", err)

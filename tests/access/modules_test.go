@@ -42,7 +42,7 @@ func TestClientIdentifiersHavePasswords(t *testing.T) {
 }
 
 func TestSourceAddressesDecideAndName(t *testing.T) {
-	b := start(t, "auth.source.1 = allow 127.0.0.2/32 printer", "auth.source.2 = deny 127.0.0.0/8", rules(t, `
+	b := start(t, "auth.source.1 = user:printer 127.0.0.2/32", "auth.source.2 = deny 127.0.0.0/8", rules(t, `
 {allow, {user, "printer"}, pubsub, ["print/%u"]}.
 {deny, all}.`))
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}

@@ -139,7 +139,7 @@ var (
 	badPassword   = [2]byte{4, 0x86}
 	notAuthorized = [2]byte{5, 0x87}
 	banned        = [2]byte{5, 0x8A}
-	tooOften      = [2]byte{5, 0x9F}
+	tooOften      = [2]byte{3, 0x9F}
 )
 
 // answers checks what a CONNECT is answered in both versions.

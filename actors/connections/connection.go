@@ -67,7 +67,6 @@ type connection struct {
 	reader   reader
 	box      outbox
 	held     atomic.Pointer[sessions.Line] // acknowledgements of the reader; nil until one had to wait
-	brake    atomic.Pointer[brake]         // nil until the client is held back
 	lastSeen atomic.Int64                  // of any byte, Unix milliseconds, negative while it is handled; the reader writes it
 	flow     sessions.Flow
 	gen      uint64
@@ -150,7 +149,9 @@ func (c *connection) begin(ctx actor.Context, a *accepted) {
 	c.identity = a.identity
 	c.box = outbox{t: a.transport, owner: c, timeout: a.listener.SendTimeout}
 	if t := c.rt.throttleOf(a.listener, a.client.ClientID); t != nil {
-		c.brake.Store(&brake{limits: t, ended: make(chan struct{})})
+		l := *a.listener
+		l.brake = &brake{limits: t}
+		c.listener = &l
 	}
 	c.rt.Metrics.Gauge(metrics.Clients, 1)
 	c.claim(ctx)
@@ -402,9 +403,6 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.box.finish()
 	c.flow.Close()
-	if b := c.brake.Swap(&released); b != nil {
-		close(b.ended)
-	}
 	if c.rt.PublishRate > 0 {
 		c.rt.publishers.leave(c.client.ClientID)
 	}

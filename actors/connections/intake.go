@@ -410,7 +410,7 @@ func (in *intake) count() {
 	n := in.published[0] + in.published[1] + in.published[2]
 	in.r.published = n > 0
 	in.r.receives = in.r.receives || in.received[0]+in.received[1]+in.received[3] > 0
-	if b := in.r.c.brake.Load(); b != nil && b != &released && n > 0 {
+	if b := in.r.c.listener.brake; b != nil && n > 0 {
 		b.pause = b.limits.spend(time.Now(), int(n))
 	}
 	if n > 0 {

@@ -111,7 +111,8 @@ type Listener struct {
 	Mountpoint string
 	// Open makes the transport of a new connection and may take its time for
 	// it; nil is NewTransport. What it returns instead is an *OpenError.
-	Open func(net.Conn) (Opened, error)
+	Open  func(net.Conn) (Opened, error)
+	brake *brake // of one connection; nil where nothing is limited
 	// Closed is called once for each connection that Handshake was given, when
 	// it is over, with the reason.
 	Closed func(reason string)

@@ -99,56 +99,49 @@ func (ps *publishers) sweep() {
 	ps.swept = len(ps.all)
 }
 
-// brake is what a connection needs whose client is held back.
+// brake is what the reader of a client with limits needs.
 type brake struct {
 	limits throttle
-	pause  time.Duration // before the next read; the reader's
-	ended  chan struct{} // closed when the connection ends
-}
-
-// released is the brake of connections that have ended.
-var released = func() brake {
-	ended := make(chan struct{})
-	close(ended)
-	return brake{ended: ended}
-}()
-
-// halt is the brake of the connection, which has one from now on.
-func (c *connection) halt() *brake {
-	if c.brake.Load() == nil {
-		c.brake.CompareAndSwap(nil, &brake{ended: make(chan struct{})})
-	}
-	return c.brake.Load()
+	pause  time.Duration // before the next read
 }
 
 // holdBack makes a client wait that has published faster than it may, or than
 // there is memory for. Meanwhile it is not silent, and its packets are not late.
 func (r *reader) holdBack() {
 	c := r.c
+	b := c.listener.brake
 	slow := r.published && c.rt.Memory.Level() >= memory.Slowing
-	b := c.brake.Load()
-	if !slow && (b == nil || b == &released || b.pause <= 0) {
+	if !slow && (b == nil || b.pause <= 0) {
 		return
 	}
-	b = c.halt()
 	c.lastSeen.Store(-time.Now().UnixMilli())
-	if b != &released && b.pause > 0 {
-		timer := time.NewTimer(b.pause)
-		select {
-		case <-timer.C:
-		case <-b.ended:
-			timer.Stop()
-		}
+	if b != nil && b.pause > 0 {
+		c.rest(b.pause)
 		b.pause = 0
 	}
 	if slow {
 		c.rt.Metrics.Overload("held")
-		c.rt.Memory.Wait(b.ended, r.receives)
+		for !c.rt.Memory.Wait(c.flow.Stopped(), r.receives) && !c.flow.Closed() {
+			continue // something else has woken us
+		}
 	}
 	now := time.Now()
 	c.lastSeen.Store(now.UnixMilli())
 	if r.since != 0 {
 		r.since = uint32(now.Unix())
 		_ = c.t.SetReadDeadline(now.Add(c.rt.IdleTimeout))
+	}
+}
+
+// rest waits, not longer than the connection lives.
+func (c *connection) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for !c.flow.Closed() {
+		select {
+		case <-timer.C:
+			return
+		case <-c.flow.Stopped():
+		}
 	}
 }

@@ -41,6 +41,9 @@ type wsTransport struct {
 // done. early is what the client sent behind its request. A frame of more than
 // maxFrame bytes is refused; 0 is no bound.
 func NewWebSocket(t Transport, early []byte, maxFrame int) Transport {
+	if len(early) == 0 {
+		early = nil // it may be the end of something large
+	}
 	return &wsTransport{Transport: t, early: early, parser: websocket.Parser{MaxFrame: uint32(maxFrame)}}
 }
 

@@ -73,7 +73,7 @@ func readRequest(t connections.Transport) (head, early []byte, err error) {
 		b.Free()
 		if i := bytes.Index(head[from:], []byte("\r\n\r\n")); i >= 0 {
 			if end := from + i + 4; end <= maxRequest {
-				return head[:end:end], head[end:], nil
+				return head[:end:end], bytes.Clone(head[end:]), nil
 			}
 			break
 		}

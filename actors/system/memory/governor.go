@@ -90,12 +90,12 @@ func (g *Governor) Level() Level {
 // more: it may also be a receiver, whose acknowledgements make room.
 const slowest = time.Second
 
-// Wait holds a publisher back while there is too little memory, until stop is
-// closed. At the level Refusing it waits for as long as that lasts, unless the
-// publisher receives messages, too. It tells whether it has waited.
+// Wait holds a publisher back while there is too little memory; false if stop is
+// closed before it is done. At the level Refusing it waits for as long as that
+// lasts, unless the publisher receives messages, too.
 func (g *Governor) Wait(stop <-chan struct{}, receives bool) bool {
 	if g.Level() < Slowing {
-		return false
+		return true
 	}
 	timer := time.NewTimer(slowest)
 	defer timer.Stop()
@@ -106,7 +106,7 @@ func (g *Governor) Wait(stop <-chan struct{}, receives bool) bool {
 		select {
 		case <-changed:
 		case <-stop:
-			return true
+			return false
 		case <-timer.C:
 			if receives || g.Level() < Refusing {
 				return true

@@ -71,7 +71,7 @@ func TestPublishersWaitForMemory(t *testing.T) {
 		}
 	})
 	var none *Governor
-	if none.Level() != Easy || none.Limit() != 0 || none.Wait(nil, false) {
+	if none.Level() != Easy || none.Limit() != 0 || !none.Wait(nil, false) {
 		t.Error("without a limit there is none")
 	}
 }

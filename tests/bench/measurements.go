@@ -161,6 +161,34 @@ var measurements = []measurement{
 		nil,
 	},
 	{
+		"idle TLS connections", "", "",
+		[]figure{{"RSS of one with session and subscription", "KB", 17, false, plain("rss_per_subscribed")}},
+		idleTLS,
+	},
+	{
+		"idle WebSockets", "", "",
+		[]figure{{"RSS of one with session and subscription", "KB", 7, false, plain("rss_each")}},
+		idleWebSockets,
+	},
+	{
+		"20 pairs QoS 0 over WebSocket", "", "",
+		[]figure{
+			{"CPU of one message over TCP", "µs", 0, false, plain("tcp_us")},
+			{"CPU of one message over WebSocket", "µs", 0, false, plain("ws_us")},
+			{"in terms of TCP", "×", 1.4, false, plain("ratio")},
+		},
+		webSocketPairs,
+	},
+	{
+		"TLS handshakes, ECDSA P-256", "", "",
+		[]figure{
+			{"a second of one core", "", 0, false, plain("ours")},
+			{"openssl s_server's", "", 0, false, plain("openssl")},
+			{"in terms of openssl s_server's", "×", 0.8, true, plain("ratio")},
+		},
+		handshakes,
+	},
+	{
 		"queue for absent sessions, synced, 1,000 in flight", "", "",
 		[]figure{
 			{"messages queued a second", "", 100_000, true, plain("queue_per_s")},

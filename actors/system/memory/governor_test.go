@@ -22,9 +22,19 @@ func TestLevelsBeginAndEndAtDifferentUse(t *testing.T) {
 		certain, all uint64
 		want         Level
 	}{
-		{100, 100, Easy}, {499, 700, Easy}, {500, 700, Shedding}, {465, 700, Shedding}, {459, 700, Easy},
-		{700, 800, Refusing}, {600, 800, Refusing}, {580, 800, Slowing}, {550, 800, Slowing}, {520, 800, Shedding}, {10, 20, Easy},
-		{10, 950, Refusing}, {10, 800, Easy},
+		{100, 100, Easy},
+		{499, 700, Easy},
+		{500, 700, Shedding},
+		{465, 700, Shedding},
+		{459, 700, Easy},
+		{700, 800, Refusing},
+		{600, 800, Refusing},
+		{580, 800, Slowing},
+		{550, 800, Slowing},
+		{520, 800, Shedding},
+		{10, 20, Easy},
+		{10, 950, Refusing},
+		{10, 800, Easy},
 	} {
 		g.set(g.judge(g.Level(), step.certain, step.all))
 		if g.Level() != step.want {

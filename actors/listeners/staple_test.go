@@ -18,6 +18,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,11 +195,24 @@ func TestStapleIsRenewedInTimeAndGoesWhenItDoesNotHoldAnyLonger(t *testing.T) {
 		if err := c.start(); err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
 		var asked []time.Duration
-		began, down := time.Now(), false
+		times := func() []time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(asked)
+		}
+		began := time.Now()
+		var down atomic.Bool
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
 		c.fetch = func(context.Context, *tls.Certificate) ([]byte, error) {
+			mu.Lock()
 			asked = append(asked, time.Since(began).Round(time.Minute))
-			if down {
+			mu.Unlock()
+			if down.Load() {
 				return nil, errors.New("down")
 			}
 			return s.answer(ocsp.Good, time.Now().Add(19*time.Minute)), nil
@@ -204,24 +220,24 @@ func TestStapleIsRenewedInTimeAndGoesWhenItDoesNotHoldAnyLonger(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go c.keepStapled(ctx)
 		defer func() { cancel(); synctest.Wait() }()
-		time.Sleep(11 * time.Minute)
-		if len(asked) != 2 || asked[1] != 10*time.Minute {
-			t.Errorf("an answer that holds for 20 minutes is asked for after %v", asked)
+		pass(11 * time.Minute)
+		if at := times(); len(at) != 2 || at[1] != 10*time.Minute {
+			t.Errorf("an answer that holds for 20 minutes is asked for after %v", at)
 		}
-		down = true
-		time.Sleep(17 * time.Minute) // until 28; the last answer holds until 29
+		down.Store(true)
+		pass(17 * time.Minute) // until 28; the last answer holds until 29
 		if presented(t, c) == nil {
 			t.Error("an answer that still holds is dropped")
 		}
-		time.Sleep(40 * time.Minute)
+		pass(40 * time.Minute)
 		if presented(t, c) != nil {
 			t.Error("an answer that does not hold any longer is stapled")
 		}
-		if n := len(asked); n < 6 || n > 9 {
-			t.Errorf("a responder that is down is asked %d times: %v", n, asked)
+		if at := times(); len(at) < 6 || len(at) > 9 {
+			t.Errorf("a responder that is down is asked %d times: %v", len(at), at)
 		}
-		down = false
-		time.Sleep(time.Hour)
+		down.Store(false)
+		pass(time.Hour)
 		if presented(t, c) == nil {
 			t.Error("nothing is stapled when the responder is there again")
 		}

@@ -50,8 +50,8 @@ func TestLevelsBeginAndEndAtDifferentUse(t *testing.T) {
 
 func TestPublishersWaitForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []string
-		g := governed(&told)
+		g := governed(nil)
+		g.notify = func(Level, bool) {}
 		stop := make(chan struct{})
 		took := func(receives bool) time.Duration {
 			began := time.Now()

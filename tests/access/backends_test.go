@@ -13,7 +13,6 @@ import (
 func TestEachBackEndDecidesAboutRealClients(t *testing.T) {
 	for name, open := range backends {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			b := open(t)
 			plain, super := suite.User{Name: unique("ann"), Stored: "ann-pw"}, suite.User{Name: unique("root"), Stored: "root-pw", Super: true}
 			// An HTTP service is asked about each; the others keep patterns.

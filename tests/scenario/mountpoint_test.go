@@ -109,7 +109,6 @@ func TestWhoPublishesTooFastIsReadSlowlyAndLosesNothing(t *testing.T) {
 		"of a client":     func(c *config.Config, _ *config.Listener) { c.MQTT.MaxPublishRate = 20 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			b := testkit.Start(t, func(c *config.Config) {
 				l := c.Listeners[0]
 				l.Name = "x"

@@ -252,7 +252,7 @@ func TestOverloadedNodeStaysWithinItsMemoryAndLosesNothingItAcknowledged(t *test
 func overload(t *testing.T, home *testkit.Home, ticks chan<- time.Time) (refused int) {
 	t.Helper()
 	end := time.After(overloadTime(t))
-	patience := time.After(testkit.Patience + overloadTime(t))
+	patience := time.After(2*testkit.Patience + overloadTime(t))
 	pace := time.NewTicker(10 * time.Millisecond)
 	newcomer := time.NewTicker(200 * time.Millisecond)
 	defer pace.Stop()

@@ -56,10 +56,9 @@ type Governor struct {
 }
 
 // NewGovernor keeps memory below limit, in bytes, as the runtime counts it for
-// GOMEMLIMIT. It has the garbage collector aim a little lower. notify is told of
-// each level that begins or ends, in order, and must not block for long.
+// GOMEMLIMIT. The actor of Spec has it look. notify is told of each level that
+// begins or ends, in order, and must not block for long.
 func NewGovernor(limit uint64, notify func(l Level, on bool)) *Governor {
-	debug.SetMemoryLimit(int64(min(float64(limit)*collect, math.MaxInt64/2)))
 	return &Governor{limit: limit, notify: notify, changed: make(chan struct{}), samples: []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
@@ -117,9 +116,14 @@ func (g *Governor) Wait(stop <-chan struct{}, receives bool) bool {
 	return true
 }
 
-// look finds out the level, and returns when to look again: soon where a burst
-// could use up what is left.
-func (g *Governor) look() time.Duration {
+// begin has the garbage collector aim a little lower than the limit.
+func (g *Governor) begin() {
+	debug.SetMemoryLimit(int64(min(float64(g.limit)*collect, math.MaxInt64/2)))
+}
+
+// Look finds out the level, and returns when to look again: soon where a burst
+// could use up what is left. One goroutine at a time may call it.
+func (g *Governor) Look() time.Duration {
 	metrics.Read(g.samples)
 	v := func(i int) uint64 { return g.samples[i].Value.Uint64() }
 	held := v(0) - v(1)

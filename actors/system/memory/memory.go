@@ -83,6 +83,9 @@ func (k *keeper) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started:
 		k.arm(c)
+		if k.rule != nil {
+			k.rule.begin()
+		}
 		k.govern(c)
 	case *actor.Stopping, *actor.Restarting:
 		k.timer.Stop()
@@ -114,7 +117,7 @@ func (k *keeper) govern(c actor.Context) {
 		return
 	}
 	system, self := c.ActorSystem(), c.Self()
-	k.gauge = time.AfterFunc(k.rule.look(), func() { system.Root.Send(self, &gauge{}) })
+	k.gauge = time.AfterFunc(k.rule.Look(), func() { system.Root.Send(self, &gauge{}) })
 }
 
 // pace sets how far the heap may grow.

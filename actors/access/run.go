@@ -57,6 +57,7 @@ const (
 // up for by judging everybody when it hears again.
 func (c *Chain) listen(ctx context.Context, s *step) {
 	pause := firstPause
+	var said counters // not those of the step: neither may keep the other out of the log
 	for {
 		began := time.Now()
 		err := s.watcher.Watch(ctx, c.Announce)
@@ -66,7 +67,7 @@ func (c *Chain) listen(ctx context.Context, s *step) {
 		if time.Since(began) > longPause {
 			pause = firstPause
 		}
-		if s.mayLog(time.Now()) {
+		if said.mayLog(time.Now()) {
 			c.o.Log.Warn("authentication module hears of no changes", "module", s.Name(), "reason", err)
 		}
 		select {

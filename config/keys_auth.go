@@ -186,7 +186,7 @@ func authPgSQLKeys() []Key {
 			Key{Name: p + ".encoding", Default: "utf8", Doc: "Encoding of text."},
 			Key{
 				Name: p + ".watch_channel", Default: "mqtt_access",
-				Doc: "The channel on which NOTIFY says that users or rules changed; its payload is a user name, or empty for everybody. Empty: nothing is listened to.",
+				Doc: "The channel on which NOTIFY says that users or rules changed; its payload is {\"username\":\"NAME\"} or {\"clientid\":\"ID\"}, anything else for everybody. Empty: nothing is listened to.",
 			})...),
 		certKeys(s, p+".ssl_opts"))
 }

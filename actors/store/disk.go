@@ -189,10 +189,12 @@ type group struct {
 const (
 	// batchHeader is what pebble's batches start with: sequence number, count.
 	batchHeader = 12
-	// groupSize and groupOps bound a group, so that it never takes more than
+	// groupSize and groupOps bound a group, so that it hardly ever takes more than
 	// half of pebble's memory table, which would have to be written out for it.
-	groupSize = 4 << 20
-	groupOps  = 20_000
+	groupSize = 2 << 20
+	groupOps  = 10_000
+	// opSize is more than a change takes in the memory table besides its bytes.
+	opSize = 256
 	// spareSize is the largest group whose memory is used again.
 	spareSize = 1 << 20
 )
@@ -237,9 +239,16 @@ func (l *line) take() *group {
 	return g
 }
 
+// large tells whether a group takes more than half of a memory table. Then pebble
+// reads it where it stands until it has been written out, so that its memory must
+// not be used again.
+func (g *group) large(memTable uint64) bool {
+	return uint64(len(g.buf))+uint64(g.n)*opSize >= memTable/2
+}
+
 // giveBack keeps the memory of a group that is done, unless pebble kept it.
-func (l *line) giveBack(g *group) {
-	if cap(g.buf) > spareSize || g.err != nil {
+func (l *line) giveBack(g *group, memTable uint64) {
+	if cap(g.buf) > spareSize || g.err != nil || g.large(memTable) {
 		return
 	}
 	clear(g.done)

@@ -23,10 +23,10 @@ const (
 	pebbleFormat = pebble.FormatWALSyncChunks
 	// cacheSize is for blocks of tables. Queues are read once, in order, so
 	// that more would not help.
-	cacheSize = 32 << 20
+	cacheSize = 16 << 20
 	// memTableSize is what a queue that is drained at once never leaves. Twice
 	// this is the log that is read at a start.
-	memTableSize = 32 << 20
+	memTableSize = 16 << 20
 )
 
 // open opens pebble, after trying whether the folder can be ours at all.

@@ -145,7 +145,7 @@ func (d *Disk) settler() {
 		for _, done := range g.done {
 			done(g.err)
 		}
-		d.line.giveBack(g)
+		d.line.giveBack(g, d.opts.memTable)
 	}
 }
 
@@ -164,10 +164,9 @@ func (d *Disk) sync(g *group) {
 	if g.err != nil {
 		d.fail(reasonDisk, g.err)
 	}
-	if d.failed(g) {
-		return // the batch is left to the collector
-	}
-	_ = g.batch.Close() // it only gives memory back
+	d.failed(g)
+	// The batch is left to the collector: closed, pebble would use the group's
+	// memory again, which is ours.
 	g.batch = nil
 }
 

@@ -17,8 +17,8 @@ type Identity struct {
 	client acl.Client // the address and the identifier do not change
 
 	mu        sync.Mutex
-	seen      uint32 // how many changes were announced when it was admitted or refreshed
 	notes     *notes // nil until there are some: most clients are idle
+	seen      uint32 // how many changes were announced when it was admitted or refreshed
 	expires   uint32 // Unix seconds; 0 is never
 	epoch     uint32 // grows with each Refresh: what was asked for before it is not kept
 	step      int16  // the module that admitted it; -1 none

@@ -212,7 +212,7 @@ func (h *handshake) accept() (*accepted, error) {
 		identity: identity,
 		client: &sessions.Client{
 			ClientID: id, Username: identity.Username(), Peer: ip, Port: port, Listener: h.l.Name,
-			ConnectedAt: time.Now().Unix(), KeepAlive: p.KeepAlive, Version: p.Version,
+			ConnectedAt: uint32(time.Now().Unix()), KeepAlive: p.KeepAlive, Version: p.Version,
 			Clean: p.CleanStart, Bridge: p.Bridge,
 		},
 		connack: connack, enhanced: methodOf(p),

@@ -56,7 +56,7 @@ func stats(vs []metrics.Value) []admin.Stat {
 func clientInfo(c *sessions.Client) admin.ClientInfo {
 	return admin.ClientInfo{
 		ID: c.ClientID, Username: c.Username, IP: c.Peer, Port: int(c.Port), CleanSession: c.Clean,
-		ProtoVersion: byte(c.Version), KeepAlive: int(c.KeepAlive), ConnectedAt: time.Unix(c.ConnectedAt, 0),
+		ProtoVersion: byte(c.Version), KeepAlive: int(c.KeepAlive), ConnectedAt: time.Unix(int64(c.ConnectedAt), 0),
 	}
 }
 

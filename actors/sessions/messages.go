@@ -17,7 +17,7 @@ type Client struct {
 	Peer        string // IP address
 	Listener    string
 	Mount       string // stands before its topics, and is not told to it
-	ConnectedAt int64  // Unix seconds
+	ConnectedAt uint32 // Unix seconds
 	MaxPacket   uint32 // largest Control Packet it takes; 0 for any
 	Port        uint16
 	KeepAlive   uint16

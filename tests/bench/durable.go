@@ -179,8 +179,7 @@ func bareSync(context.Context, *suite) (result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
+	defer func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) }() // it was only a probe
 	page := make([]byte, 512)
 	n, started := 0, time.Now()
 	for time.Since(started) < time.Second {

@@ -19,7 +19,7 @@ func parseSocket(text string) (any, error) {
 	case !ok:
 		return parseAddress(text)
 	case path == "" || strings.HasSuffix(path, "/"):
-		return nil, errors.New("expected the path of a socket behind unix:")
+		return nil, errors.New("expected unix: and the path of a socket")
 	default:
 		return unixPrefix + filepath.Clean(path), nil
 	}

@@ -50,6 +50,11 @@ type Message struct {
 	// sessions; 0 for none. The store sets it, under the lock of the receipt in
 	// which the message is entered; only those who entered it may read it.
 	StoreID uint64
+	// Origin and Serial tell this message from every other one in a cluster:
+	// the incarnation of the node that took it over, and its number there. They
+	// are set before anybody else sees the message; zero where there is one node,
+	// and on messages that come from the store.
+	Origin, Serial uint64
 	// QoS is the level at which it was published.
 	QoS QoS
 	// Retain is the RETAIN flag as published, or true on a message that comes

@@ -41,7 +41,7 @@ type Claim struct {
 }
 
 // Granted gives the right, until Commit or Abort. Session is the session that
-// exists, nil if there is none. Generation fences: a later grant of the same
+// exists, on this node or another, nil if there is none. Generation fences: a later grant of the same
 // identifier has a higher one.
 type Granted struct {
 	ClientID   protocol.ClientID
@@ -51,6 +51,15 @@ type Granted struct {
 
 // Superseded says that a newer claim of the same client identifier won.
 type Superseded struct{ ClientID protocol.ClientID }
+
+// Outlived tells a session that another one of its client identifier has the newer
+// claim, as happens when nodes meet again that had lost each other: it ends, and
+// what waits in it goes to Winner, which may be on another node.
+type Outlived struct {
+	ClientID   protocol.ClientID
+	Generation uint64 // of the winner's claim
+	Winner     *actor.PID
+}
 
 // Commit ends a claim: Session is the client's session from now on.
 type Commit struct {

@@ -93,3 +93,13 @@ func decode(kind uint32, data []byte) Message {
 	}
 	return v.(Message)
 }
+
+// Decode makes the message of a kind from its body. What cannot be read becomes an
+// *Unreadable.
+func Decode(kind uint32, body []byte) Message { return decode(kind, body) }
+
+// Open takes a frame that Encode has made apart.
+func Open(f Serialized) (kind uint32, body []byte) {
+	frame := f.(*Frame) // Encode makes no other
+	return frame.Kind, frame.Data
+}

@@ -82,6 +82,7 @@ var layers = [][]string{
 	{"emqttd/actors/access", "emqttd/actors/hooks", "emqttd/actors/system", "emqttd/actors/retained"},
 	{"emqttd/cluster"},
 	{"emqttd/actors/topics"},
+	{"emqttd/cluster/routes"},
 	{"emqttd/actors/sessions"},
 	{"emqttd/actors/connections"},
 	{"emqttd/actors/plugins", "emqttd/actors/bridges", "emqttd/actors/gateways"},
@@ -91,15 +92,17 @@ var layers = [][]string{
 	{"emqttd/tests"},
 }
 
+// layerOf finds the line with the longest path that a package is below.
 func layerOf(pkg string) (level int, path string) {
+	level = -1
 	for i, l := range layers {
 		for _, p := range l {
-			if under(pkg, p) {
-				return i, p
+			if under(pkg, p) && len(p) > len(path) {
+				level, path = i, p
 			}
 		}
 	}
-	return -1, ""
+	return level, path
 }
 
 func TestEveryPackageHasALayer(t *testing.T) {

@@ -24,11 +24,14 @@ GOLANGCI_VERSION    := v2.15.0
 STATICCHECK_VERSION := v0.8.2
 GOTESTSUM_VERSION   := v1.13.0
 GOFUMPT_VERSION     := v0.12.0
+# As in tests/cluster/consul/go.mod.
+CONSUL_VERSION := v1.22.2
 
 GOLANGCI    := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
 GOTESTSUM   := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 GOFUMPT     := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+CONSUL      := $(TOOLS)/consul-$(CONSUL_VERSION)
 
 # Modules apart from the broker's, so that what only tests need is not in its go.mod.
 TEST_MODULES := tests/codec tests/clients
@@ -73,8 +76,12 @@ bench-broker: build ## measure the broker against its limits; prints a Markdown 
 .PHONY: test
 test: deps check race ## install or build what the tests need, then run all of them
 
+.PHONY: consul
+consul: $(CONSUL) ## build Consul for the tests of the cluster, once; prints where it is
+	@echo $(CONSUL)
+
 .PHONY: race
-race: deps $(GOTESTSUM) ## run all tests with the race detector, in random order
+race: deps $(GOTESTSUM) $(CONSUL) ## run all tests with the race detector, in random order
 	@rm -rf $(OUT) && mkdir -p $(OUT)
 	@bad=0; \
 	echo "== tests of the broker, with the race detector"; \
@@ -176,3 +183,10 @@ $(GOTESTSUM):
 
 $(GOFUMPT):
 	@.ci/tool $@ mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+
+# No Debian package has it. It is five minutes' work; the version is in the name of the file.
+$(CONSUL):
+	@echo "building Consul $(CONSUL_VERSION)"
+	@mkdir -p $(TOOLS)
+	@cd tests/cluster/consul && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@.new github.com/hashicorp/consul
+	@mv $@.new $@

@@ -68,12 +68,6 @@ type Node struct {
 	Home string `conf:"-"`
 }
 
-// Cluster is what nodes check of each other when they meet.
-type Cluster struct {
-	// Name is the cluster's name. Nodes with different names do not join.
-	Name string `conf:"name" validate:"required,max=255"`
-}
-
 // Log says what is written where. Levels are EMQ's: debug, info, notice,
 // warning, error, critical, alert, emergency and none.
 type Log struct {

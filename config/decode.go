@@ -154,6 +154,10 @@ func (d *decoder) set(field reflect.Value, k *Key, s setting) {
 	if s.Where == "" {
 		text = d.resolveDefault(text)
 	}
+	if feature, missing := k.Missing[text]; missing {
+		d.report(s, NotSupplied, fmt.Sprintf("this version has no %s; make it one of %s", feature, strings.Join(k.Values, ", ")))
+		return
+	}
 	v, err := k.parse(text)
 	if err != nil {
 		d.report(s, BadValue, err.Error()+k.got(text))

@@ -78,6 +78,9 @@ func (k *Key) statusCell() string {
 
 func (k *Key) meaningCell() string {
 	s := k.Doc
+	if len(k.Missing) > 0 {
+		s += " This version refuses `" + strings.Join(slices.Sorted(maps.Keys(k.Missing)), "`, `") + "`."
+	}
 	if len(k.Aliases) > 0 {
 		s += " Formerly `" + strings.Join(k.Aliases, "`, `") + "`."
 	}

@@ -33,50 +33,6 @@ func join(groups ...[]Key) []Key {
 	return all
 }
 
-func clusterKeys() []Key {
-	const s = "Cluster"
-	return join(
-		supported(s, Key{
-			Name: "cluster.name", Default: "emqcl", Aliases: []string{"cluster.id"},
-			Doc: "The cluster's name. Nodes with different names do not join.",
-		}),
-		notYet(s, "discovery of other nodes",
-			Key{
-				Name: "cluster.discovery", Kind: Enum, Default: "manual", Harmless: []string{"manual"},
-				Values: []string{"manual", "static", "mcast", "dns", "etcd", "k8s"}, Doc: "How a node finds the others when it starts.",
-			}),
-		ignored(s, "a partition heals by itself",
-			Key{Name: "cluster.autoheal", Kind: Flag, Default: "on", Doc: "Repair a partition automatically."}),
-		ignored(s, "a node that is down is forgotten by itself",
-			Key{Name: "cluster.autoclean", Kind: Duration, Default: "5m", Doc: "Forget a node that has been down for so long."}),
-		notYet(s, "discovery by a static list",
-			Key{Name: "cluster.static.seeds", Kind: List, Doc: "Names of the nodes to join."}),
-		notYet(s, "discovery by multicast",
-			Key{Name: "cluster.multicast", Doc: "Group and port (EMQ 2.2)."},
-			Key{Name: "cluster.mcast.addr", Default: "239.192.0.1", Doc: "Multicast group."},
-			Key{Name: "cluster.mcast.ports", Kind: List, Default: "4369,4370", Doc: "Ports to try."},
-			Key{Name: "cluster.mcast.iface", Default: "0.0.0.0", Doc: "Address of the interface."},
-			Key{Name: "cluster.mcast.ttl", Kind: Int, Default: "255", Doc: "Time to live of the packets."},
-			Key{Name: "cluster.mcast.loop", Kind: Flag, Default: "on", Doc: "Receive one's own packets."},
-			Key{Name: "cluster.mcast.sndbuf", Kind: Bytesize, Default: "16KB", Doc: "Send buffer."},
-			Key{Name: "cluster.mcast.recbuf", Kind: Bytesize, Default: "16KB", Doc: "Receive buffer."},
-			Key{Name: "cluster.mcast.buffer", Kind: Bytesize, Default: "32KB", Doc: "User-level buffer."}),
-		notYet(s, "discovery by DNS",
-			Key{Name: "cluster.dns.name", Doc: "Name whose A records are the nodes."},
-			Key{Name: "cluster.dns.app", Doc: "Part of the node names before the @."}),
-		notYet(s, "discovery by etcd",
-			Key{Name: "cluster.etcd.server", Kind: List, Doc: "URLs of the servers."},
-			Key{Name: "cluster.etcd.prefix", Default: "emqcl", Doc: "Prefix of the path."},
-			Key{Name: "cluster.etcd.node_ttl", Kind: Duration, Default: "1m", Doc: "Time to live of a node's entry."}),
-		notYet(s, "discovery by Kubernetes",
-			Key{Name: "cluster.k8s.apiserver", Kind: List, Doc: "URLs of the API servers."},
-			Key{Name: "cluster.k8s.service_name", Doc: "Service whose end points are the nodes."},
-			Key{Name: "cluster.k8s.address_type", Kind: Enum, Values: []string{"ip", "dns"}, Default: "ip", Doc: "Form of the node names."},
-			Key{Name: "cluster.k8s.app_name", Doc: "Part of the node names before the @."},
-			Key{Name: "cluster.k8s.namespace", Doc: "Namespace of the service."}),
-	)
-}
-
 func nodeKeys() []Key {
 	const s = "Node"
 	const vm = "there is no Erlang VM to tune"
@@ -127,10 +83,10 @@ func nodeKeys() []Key {
 		ignored(s, ports,
 			Key{Name: "node.dist_listen_min", Kind: Int, Default: "6369", Doc: "First port for other nodes."},
 			Key{Name: "node.dist_listen_max", Kind: Int, Default: "6379", Doc: "Last port for other nodes."}),
-		notYet(s, "TLS between nodes",
+		notYet(s, "options of Erlang's TLS; cluster.tls.certfile switches TLS between nodes on",
 			Key{
 				Name: "node.proto_dist", Kind: Enum, Values: []string{"inet_tcp", "inet6_tcp", "inet_tls"}, Default: "inet_tcp",
-				Harmless: []string{"inet_tcp", "inet6_tcp"}, Doc: "Transport between nodes. IPv6 is chosen by node.dist_listen.",
+				Harmless: []string{"inet_tcp", "inet6_tcp"}, Doc: "Transport between nodes. IPv6 is chosen by node.dist_listen, TLS by cluster.tls.certfile.",
 			},
 			Key{Name: "node.ssl_dist_optfile", Kind: File, Doc: "Options of TLS between nodes."}),
 	)

@@ -188,7 +188,7 @@ func TestHarmlessValuesOfMissingFeaturesAreAccepted(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	for _, refused := range []string{
-		"cluster.discovery = static", "module.rewrite = on", "node.proto_dist = inet_tls",
+		"cluster.discovery = etcd", "module.rewrite = on", "node.proto_dist = inet_tls",
 	} {
 		if got := complaints(t, Sources{File: write(t, "listener.api.a = 127.0.0.1:1\n"+refused)}); !strings.HasPrefix(got, "error: emq.conf:2: ") {
 			t.Errorf("%s: got %s", refused, got)

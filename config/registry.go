@@ -34,6 +34,7 @@ const (
 	SyncPolicy               // always, never or interval 10ms
 	Socket                   // an Address, or unix: and a path
 	MessageRates             // 100,10: messages, and messages per second
+	Seeds                    // HostPort or name@host, separated by commas
 )
 
 var kindNames = [...]string{
@@ -41,7 +42,7 @@ var kindNames = [...]string{
 	"size", "percent", "IP:port", "host:port", "list", "topic=number,…",
 	"rule", "IP, CIDR,…", "burst,rate in KB",
 	"host:port,…", "source rule", "class, what, name", "always, never, interval",
-	"IP:port, unix:path", "burst,rate",
+	"IP:port, unix:path", "burst,rate", "host:port or name@host,…",
 }
 
 // String is the kind as the documentation names it.
@@ -83,6 +84,9 @@ type Key struct {
 	// Reason is, for an Ignored key, why it means nothing; for one that is
 	// NotYet, the feature as a noun phrase.
 	Reason string
+	// Missing are further words of an Enum which EMQ has and this version has not,
+	// each with the feature as a noun phrase. They are refused.
+	Missing map[string]string
 	// Harmless are values of a NotYet key that ask for nothing and are accepted.
 	Harmless []string
 	// Aliases are the key's names in older versions of EMQ.

@@ -42,6 +42,7 @@ func (d *decoder) validate(cfg *Config) {
 		}
 	}
 	d.checkDist(cfg)
+	d.checkCluster(cfg)
 	d.checkListeners(cfg)
 }
 

@@ -56,6 +56,8 @@ func (k *Key) parse(text string) (any, error) {
 		return parseList(text), nil
 	case HostPorts:
 		return parseHostPorts(text)
+	case Seeds:
+		return parseSeeds(text)
 	case Priorities:
 		return parsePriorities(text)
 	case Access:

@@ -1,4 +1,4 @@
-package admin
+package admin_test
 
 import (
 	"errors"
@@ -14,7 +14,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/goleak"
 
+	"emqttd/actors/admin"
 	"emqttd/cluster/wire"
+	"emqttd/tests/fakenode"
 )
 
 const testCookie = "emqsecretcookie"
@@ -32,19 +34,19 @@ func TestMain(m *testing.M) {
 // beNode serves the fake node until its stdin ends, and prints its address.
 func beNode() int {
 	system := actor.NewActorSystemWithConfig(actor.Configure(wire.QuietFramework(nil)))
-	r, err := wire.Start(system, wire.Options{Listen: "127.0.0.1:0", Cookie: testCookie, Targets: []string{ID}})
+	r, err := wire.Start(system, wire.Options{Listen: "127.0.0.1:0", Cookie: testCookie, Targets: []string{admin.ID}})
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	f := newFake()
+	f := fakenode.New()
 	for i := range 1200 {
-		f.clients = append(f.clients, ClientInfo{ID: fmt.Sprint("more-", i)})
+		f.ClientRows = append(f.ClientRows, admin.ClientInfo{ID: fmt.Sprint("more-", i)})
 	}
-	src := f.sources()
+	src := f.Sources()
 	src.Kick = func(string) bool { os.Exit(3); return false } // a node that dies while it is asked
 	if os.Getenv(nodeEnv) != "starting" {
-		if _, err := system.Root.SpawnNamed(Props(Options{Sources: src}), ID); err != nil {
+		if _, err := system.Root.SpawnNamed(admin.Props(admin.Options{Sources: src}), admin.ID); err != nil {
 			fmt.Println(err)
 			return 1
 		}
@@ -81,9 +83,9 @@ func startNode(t *testing.T, how string) (address string) {
 	return address
 }
 
-func connect(t *testing.T, address string) *Client {
+func connect(t *testing.T, address string) *admin.Client {
 	t.Helper()
-	c, err := Dial(address, testCookie, nil)
+	c, err := admin.Dial(address, testCookie, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +113,7 @@ func TestClientNoticesAtOnceThatTheNodeDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := time.Now()
-	if code, err := c.Run(io.Discard, "clients", "kick", "c1"); code != 1 || !IsLost(err) {
+	if code, err := c.Run(io.Discard, "clients", "kick", "c1"); code != 1 || !admin.IsLost(err) {
 		t.Errorf("%d %v", code, err)
 	}
 	if took := time.Since(before); took > 5*time.Second {
@@ -121,7 +123,7 @@ func TestClientNoticesAtOnceThatTheNodeDies(t *testing.T) {
 
 func TestNodeWithoutAnAdminActorIsNotRunningYet(t *testing.T) {
 	c := connect(t, startNode(t, "starting"))
-	if code, err := c.Run(io.Discard, "status"); code != 1 || !errors.Is(err, ErrNotRunning) {
+	if code, err := c.Run(io.Discard, "status"); code != 1 || !errors.Is(err, admin.ErrNotRunning) {
 		t.Errorf("%d %v", code, err)
 	}
 }
@@ -134,16 +136,16 @@ func TestDialTellsQuicklyWhyItCannotConnect(t *testing.T) {
 	free := l.Addr().String()
 	_ = l.Close()
 	before := time.Now()
-	if _, err := Dial(free, testCookie, nil); !errors.Is(err, ErrNotRunning) {
+	if _, err := admin.Dial(free, testCookie, nil); !errors.Is(err, admin.ErrNotRunning) {
 		t.Errorf("nobody there: %v", err)
 	}
 	if took := time.Since(before); took > time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if _, err := Dial(startNode(t, "running"), "guess", nil); !errors.Is(err, wire.ErrCookie) {
+	if _, err := admin.Dial(startNode(t, "running"), "guess", nil); !errors.Is(err, wire.ErrCookie) {
 		t.Errorf("wrong cookie: %v", err)
 	}
-	if _, err := Dial("6369", testCookie, nil); err == nil || errors.Is(err, ErrNotRunning) {
+	if _, err := admin.Dial("6369", testCookie, nil); err == nil || errors.Is(err, admin.ErrNotRunning) {
 		t.Errorf("bad address: %v", err)
 	}
 }
@@ -156,17 +158,17 @@ func TestListenerOnAllInterfacesIsReachedByLoopback(t *testing.T) {
 		"10.0.0.7:6369":  "10.0.0.7:6369",
 		"localhost:6369": "localhost:6369",
 	} {
-		if got, err := localAddress(listen); err != nil || got != want {
+		if got, err := admin.LocalAddress(listen); err != nil || got != want {
 			t.Errorf("%s: %s %v, want %s", listen, got, err, want)
 		}
 	}
 }
 
 // spawn starts an admin actor in this process and returns a function that asks it.
-func spawn(t *testing.T, o Options) (pid *actor.PID, system *actor.ActorSystem) {
+func spawn(t *testing.T, o admin.Options) (pid *actor.PID, system *actor.ActorSystem) {
 	t.Helper()
 	system = actor.NewActorSystemWithConfig(actor.Configure(wire.QuietFramework(nil)))
-	pid, err := system.Root.SpawnNamed(Props(o), ID)
+	pid, err := system.Root.SpawnNamed(admin.Props(o), admin.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,17 +178,17 @@ func spawn(t *testing.T, o Options) (pid *actor.PID, system *actor.ActorSystem) 
 
 func TestCommandThatHangsTimesOutAndTheOthersGoOn(t *testing.T) {
 	release := make(chan struct{})
-	src := newFake().sources()
-	src.Listeners = func() []ListenerInfo { <-release; return nil }
-	pid, system := spawn(t, Options{Sources: src, timeout: 50 * time.Millisecond})
-	ask := func(args ...string) *Result {
-		v, err := system.Root.RequestFuture(pid, &Command{Args: args}, 5*time.Second).Result()
+	src := fakenode.New().Sources()
+	src.Listeners = func() []admin.ListenerInfo { <-release; return nil }
+	pid, system := spawn(t, admin.Options{Sources: src}.WithTimeout(50*time.Millisecond))
+	ask := func(args ...string) *admin.Result {
+		v, err := system.Root.RequestFuture(pid, &admin.Command{Args: args}, 5*time.Second).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v.(*Result)
+		return v.(*admin.Result)
 	}
-	for range maxRunning {
+	for range admin.MaxRunning {
 		if r := ask("listeners"); r.Text != "RPC to emq@127.0.0.1 error: timeout\n" || r.ExitCode != 1 {
 			t.Fatalf("%+v", r)
 		}
@@ -204,31 +206,31 @@ func TestCommandThatHangsTimesOutAndTheOthersGoOn(t *testing.T) {
 }
 
 func TestPluginsRegisterCommandsByMessage(t *testing.T) {
-	pid, system := spawn(t, Options{Sources: newFake().sources()})
-	ask := func() *Result {
-		v, err := system.Root.RequestFuture(pid, &Command{Args: []string{"retainer"}}, 5*time.Second).Result()
+	pid, system := spawn(t, admin.Options{Sources: fakenode.New().Sources()})
+	ask := func() *admin.Result {
+		v, err := system.Root.RequestFuture(pid, &admin.Command{Args: []string{"retainer"}}, 5*time.Second).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v.(*Result)
+		return v.(*admin.Result)
 	}
-	system.Root.Send(pid, &Register{Handler: &Handler{Name: "retainer", Run: func(*Request) Result { return Result{Text: "7\n"} }}})
+	system.Root.Send(pid, &admin.Register{Handler: &admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "7\n"} }}})
 	if r := ask(); r.Text != "7\n" {
 		t.Errorf("%+v", r)
 	}
-	system.Root.Send(pid, &Unregister{Name: "retainer"})
-	if r := ask(); r.ExitCode != 1 {
+	system.Root.Send(pid, &admin.Unregister{Name: "retainer"})
+	if r := ask(); r.ExitCode != admin.ExitUsage {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestMissingSourceIsFoundAtStart(t *testing.T) {
-	src := newFake().sources()
+	src := fakenode.New().Sources()
 	src.Kill = nil
 	defer func() {
 		if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "Sources.Kill") {
 			t.Errorf("panic %v", p)
 		}
 	}()
-	Props(Options{Sources: src})
+	admin.Props(admin.Options{Sources: src})
 }

@@ -37,12 +37,17 @@ type Options struct {
 	Sources  *Sources
 	Registry *Registry    // nil = the commands of the broker
 	Logger   *slog.Logger // nil = silent
-	timeout  time.Duration
+	// Relay asks another node of the cluster and waits for its answer, at most a minute. nil: there are no others.
+	Relay func(node string, cmd *Command) (*Result, error)
+	// Nodes are the names of the nodes that run, this one among them. nil: there are no others.
+	Nodes func() []string
+
+	timeout time.Duration
 }
 
 // Props returns the actor's Props. It panics when a function of Sources is missing.
 func Props(o Options) *actor.Props {
-	if err := o.Sources.missing(); err != nil {
+	if err := o.Sources.Missing(); err != nil {
 		panic(err)
 	}
 	if o.Registry == nil {
@@ -90,13 +95,13 @@ func (a *admin) onCommand(c actor.Context, m *Command) {
 	select {
 	case a.slots <- struct{}{}:
 	default:
-		c.Send(sender, &Result{Text: fmt.Sprintf("RPC to %s error: too many commands at one time\n", a.Sources.Node), ExitCode: 1})
+		c.Send(sender, &Result{Text: fmt.Sprintf("RPC to %s error: too many commands at one time\n", a.Sources.Node), ExitCode: ExitFailed})
 		return
 	}
 	done := make(chan Result, 1)
 	go func() {
 		defer func() { <-a.slots }() // a command that hangs keeps its slot
-		done <- a.Registry.run(a.Sources, m)
+		done <- a.Registry.run(&a.Options, m)
 	}()
 	root := c.ActorSystem().Root
 	go func() {
@@ -106,7 +111,7 @@ func (a *admin) onCommand(c actor.Context, m *Command) {
 		case r := <-done:
 			root.Send(sender, &r)
 		case <-timer.C:
-			root.Send(sender, &Result{Text: fmt.Sprintf("RPC to %s error: timeout\n", a.Sources.Node), ExitCode: 1})
+			root.Send(sender, &Result{Text: fmt.Sprintf("RPC to %s error: timeout\n", a.Sources.Node), ExitCode: ExitFailed})
 		}
 	}()
 }

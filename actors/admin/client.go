@@ -92,21 +92,26 @@ func localAddress(listen string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// Run runs one command, writes its pages to out as they come, and returns the exit code of the last.
+// Run runs one command on the node dialled and writes its pages to out as they come; see Do.
 func (c *Client) Run(out io.Writer, args ...string) (code int, err error) {
-	cmd := &Command{Args: args}
+	return c.Do(out, Command{Args: args})
+}
+
+// Do runs a command, writes its pages to out as they come, and returns the highest exit code of them.
+func (c *Client) Do(out io.Writer, cmd Command) (code int, err error) {
 	for {
-		res, err := c.ask(cmd)
+		ask := cmd // what was sent is not written to again
+		res, err := c.ask(&ask)
 		if err != nil {
-			return 1, err
+			return ExitFailed, err
 		}
 		if _, err := io.WriteString(out, res.Text); err != nil {
-			return 1, err
+			return ExitFailed, err
 		}
-		if res.Cursor == "" {
-			return res.ExitCode, nil
+		code = max(code, res.ExitCode)
+		if cmd.Cursor = res.Cursor; cmd.Cursor == "" {
+			return code, nil
 		}
-		cmd = &Command{Args: args, Cursor: res.Cursor}
 	}
 }
 

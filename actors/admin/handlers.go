@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,9 +12,11 @@ const Sysdescr = "Go MQTT Broker"
 
 const notFoundText = "Not Found.\n"
 
-func notFound() Result { return Result{Text: notFoundText, ExitCode: 1} }
+func notFound() Result { return Result{Text: notFoundText, ExitCode: ExitFailed} }
 
-func refused(err error) Result { return Result{Text: "Error: " + err.Error() + "\n", ExitCode: 1} }
+func refused(err error) Result {
+	return Result{Text: "Error: " + err.Error() + "\n", ExitCode: ExitFailed}
+}
 
 // coreHandlers are the commands of the broker itself, in the order in which help lists them.
 func coreHandlers() []*Handler {
@@ -25,6 +26,7 @@ func coreHandlers() []*Handler {
 			{"broker", "Show broker version, uptime and description"},
 			{"broker stats", "Show broker statistics of clients, topics, subscribers"},
 			{"broker metrics", "Show broker metrics"},
+			{"broker pubsub", "Show the topic shards"},
 		}},
 		{Name: "clients", Run: clients, Usage: []Usage{
 			{"clients list", "List all clients"},
@@ -51,15 +53,10 @@ func coreHandlers() []*Handler {
 			{"subscriptions add <ClientId> <Topic> <QoS>", "Add a subscription for a session"},
 			{"subscriptions del <ClientId> <Topic>", "Delete a subscription of a session"},
 		}},
-		{Name: "listeners", Run: listeners, Usage: []Usage{
-			{"listeners", "List listeners"},
-			{"listeners start <Name>", "Accept clients again"},
-			{"listeners stop <Name>", "Accept no clients any more; those that are there stay"},
-			{"listeners restart <Name>", "Stop and start a listener"},
-			{"listeners reload [<Name>]", "Read certificates and revocations again; clients stay"},
-		}},
+		listenersHandler(),
 		{Name: "actors", Run: actors, Usage: []Usage{
 			{"actors tree [<Name>] [--shape] [--all]", "Show the supervision tree"},
+
 			{"actors show <Name>", "Show an actor"},
 			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
 		}},
@@ -102,7 +99,7 @@ func help(r *Request) Result {
 	}
 	h := r.registry.lookup(r.Args[0])
 	if h == nil {
-		return Result{Text: r.registry.usage(), ExitCode: 1}
+		return Result{Text: r.registry.usage(), ExitCode: ExitUsage}
 	}
 	return Result{Text: h.usage()}
 }
@@ -111,7 +108,7 @@ func node(r *Request) Result {
 	switch {
 	case slices.Equal(r.Args, []string{"ping"}):
 		if !r.Sources.Running() {
-			return Result{Text: "starting\n", ExitCode: 1}
+			return Result{Text: "starting\n", ExitCode: ExitFailed}
 		}
 		return Result{Text: "pong\n"}
 	case slices.Equal(r.Args, []string{"stop"}):
@@ -121,54 +118,95 @@ func node(r *Request) Result {
 	return r.WrongArguments()
 }
 
+// statusInfo is what status tells.
+type statusInfo struct {
+	Node       string `json:"node"`
+	Running    bool   `json:"running"`
+	Version    string `json:"version"`
+	Recovering string `json:"recovering,omitempty"`
+	Anonymous  bool   `json:"allow_anonymous"`
+}
+
 func status(r *Request) Result {
 	if len(r.Args) != 0 {
 		return r.WrongArguments()
 	}
-	text := fmt.Sprintf("Node '%s' is started\n", r.Sources.Node)
-	if !r.Sources.Running() {
-		if at := r.Sources.Recovering(); at != "" {
-			text += "emqttd recovers what it has kept: " + at + "\n"
+	s := statusInfo{Node: r.Sources.Node, Running: r.Sources.Running(), Version: r.Sources.Version, Anonymous: r.Sources.AllowAnonymous}
+	if !s.Running {
+		s.Recovering = r.Sources.Recovering()
+	}
+	res := one(r, s, func(b *strings.Builder, s statusInfo) {
+		fmt.Fprintf(b, "Node '%s' is started\n", s.Node)
+		if s.Recovering != "" {
+			fmt.Fprintf(b, "emqttd recovers what it has kept: %s\n", s.Recovering)
 		}
-		return Result{Text: text + "emqttd is not running\n", ExitCode: 1}
+		if !s.Running {
+			b.WriteString("emqttd is not running\n")
+			return
+		}
+		fmt.Fprintf(b, "emqttd %s is running\n", s.Version)
+		if s.Anonymous {
+			b.WriteString("anybody may connect: mqtt.allow_anonymous is true\n")
+		}
+	})
+	if !s.Running {
+		res.ExitCode = ExitFailed
 	}
-	text += fmt.Sprintf("emqttd %s is running\n", r.Sources.Version)
-	if r.Sources.AllowAnonymous {
-		text += "anybody may connect: mqtt.allow_anonymous is true\n"
-	}
-	return Result{Text: text}
+	return res
+}
+
+// brokerInfo is what broker tells.
+type brokerInfo struct {
+	Sysdescr string `json:"sysdescr"`
+	Version  string `json:"version"`
+	Uptime   string `json:"uptime"`
+	Datetime string `json:"datetime"`
 }
 
 func broker(r *Request) Result {
-	var b strings.Builder
 	switch {
 	case len(r.Args) == 0:
-		for _, line := range [][2]string{
-			{"sysdescr", Sysdescr},
-			{"version", r.Sources.Version},
-			{"uptime", formatUptime(r.Sources.Uptime())},
-			{"datetime", formatTime(time.Now())},
-		} {
-			fmt.Fprintf(&b, "%-10s: %s\n", line[0], line[1])
-		}
+		info := brokerInfo{Sysdescr, r.Sources.Version, FormatUptime(r.Sources.Uptime()), FormatTime(time.Now())}
+		return one(r, info, func(b *strings.Builder, i brokerInfo) {
+			for _, line := range [][2]string{
+				{"sysdescr", i.Sysdescr}, {"version", i.Version}, {"uptime", i.Uptime}, {"datetime", i.Datetime},
+			} {
+				fmt.Fprintf(b, "%-10s: %s\n", line[0], line[1])
+			}
+		})
 	case slices.Equal(r.Args, []string{"stats"}):
-		for _, s := range r.Sources.Stats() {
-			fmt.Fprintf(&b, "%-20s: %d\n", s.Name, s.Value)
-		}
+		return one(r, Figures(r.Sources.Stats()), figureLines("%-20s: %d\n"))
 	case slices.Equal(r.Args, []string{"metrics"}):
 		metrics := slices.Clone(r.Sources.Metrics())
 		slices.SortFunc(metrics, func(a, b Stat) int { return strings.Compare(a.Name, b.Name) })
-		for _, s := range metrics {
-			fmt.Fprintf(&b, "%-24s: %d\n", s.Name, s.Value)
-		}
-	default:
-		return r.WrongArguments()
+		return one(r, Figures(metrics), figureLines("%-24s: %d\n"))
+	case slices.Equal(r.Args, []string{"pubsub"}):
+		return pubsub(r)
 	}
-	return Result{Text: b.String()}
+	return r.WrongArguments()
 }
 
-// formatUptime writes a duration as EMQ does: units that are still zero are left out, seconds always stand.
-func formatUptime(d time.Duration) string {
+func figureLines(format string) func(*strings.Builder, Figures) {
+	return func(b *strings.Builder, list Figures) {
+		for _, s := range list {
+			fmt.Fprintf(b, format, s.Name, s.Value)
+		}
+	}
+}
+
+// pubsub shows the topic shards, which are what EMQ's pubsub workers were.
+func pubsub(r *Request) Result {
+	shards, ok := r.Sources.Tree(rootID+"/topics", false)
+	if !ok {
+		return notFound()
+	}
+	return slicePage(r, shards.Children, func(b *strings.Builder, a Actor) {
+		fmt.Fprintf(b, "pubsub: %s\n  %-18s: %d\n  %-18s: %d\n", safe(a.Name), "message_queue_len", a.Mailbox, "restarts", a.Restarts)
+	})
+}
+
+// FormatUptime writes a duration as EMQ does: units that are still zero are left out, seconds always stand.
+func FormatUptime(d time.Duration) string {
 	s := int64(d / time.Second)
 	parts := []struct {
 		n    int64
@@ -183,59 +221,5 @@ func formatUptime(d time.Duration) string {
 	return strings.Join(out, ", ")
 }
 
-func formatTime(t time.Time) string { return t.Local().Format(time.DateTime) }
-
-func listeners(r *Request) Result {
-	if len(r.Args) == 1 && r.Args[0] == "reload" {
-		return changeListener(r, "reload", "")
-	}
-	if len(r.Args) == 2 {
-		return changeListener(r, r.Args[0], r.Args[1])
-	}
-	if len(r.Args) != 0 {
-		return r.WrongArguments()
-	}
-	return slicePage(r, r.Sources.Listeners(), func(b *strings.Builder, l ListenerInfo) {
-		fmt.Fprintf(b, "listener on %s:%s\n", l.Protocol, l.Listen)
-		if l.Stopped {
-			fmt.Fprintf(b, "  %-16s: %s\n", "status", "stopped")
-		}
-		fmt.Fprintf(b, "  %-16s: %d\n", "acceptors", l.Acceptors)
-		fmt.Fprintf(b, "  %-16s: %d\n", "max_clients", l.MaxClients)
-		fmt.Fprintf(b, "  %-16s: %d\n", "current_clients", l.CurrentClients)
-		reasons := make([]string, len(l.ShutdownCount))
-		for i, s := range l.ShutdownCount {
-			reasons[i] = fmt.Sprintf("{%s,%d}", s.Name, s.Value)
-		}
-		fmt.Fprintf(b, "  %-16s: [%s]\n", "shutdown_count", strings.Join(reasons, ","))
-	})
-}
-
-// changeListener starts or stops the listener of a name, tcp.external, or of an
-// identifier as the list has it, mqtt:tcp:0.0.0.0:1883.
-func changeListener(r *Request, verb, which string) Result {
-	for _, l := range r.Sources.Listeners() {
-		if l.Protocol+":"+l.Listen == which {
-			which = l.Name
-		}
-	}
-	var err error
-	switch verb {
-	case "start":
-		err = r.Sources.StartListener(which)
-	case "stop":
-		err = r.Sources.StopListener(which)
-	case "reload":
-		err = r.Sources.ReloadListener(which)
-	case "restart":
-		if err = r.Sources.StopListener(which); err == nil {
-			err = r.Sources.StartListener(which)
-		}
-	default:
-		return r.WrongArguments()
-	}
-	if err != nil {
-		return Result{Text: fmt.Sprintf("%s listener %s: %v\n", verb, cmp.Or(which, "all"), err), ExitCode: 1}
-	}
-	return Result{Text: "ok\n"}
-}
+// FormatTime writes a time as EMQ does: the node's local time, to the second.
+func FormatTime(t time.Time) string { return t.Local().Format(time.DateTime) }

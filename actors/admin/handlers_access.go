@@ -11,8 +11,8 @@ import (
 	"emqttd/actors/access"
 )
 
-// accessTime bounds a command that may wait for back ends or slow password hashes.
-const accessTime = 50 * time.Second
+// AccessTime bounds a command that may wait for back ends or slow password hashes.
+const AccessTime = 50 * time.Second
 
 func accessHandlers() []*Handler {
 	return []*Handler{
@@ -100,13 +100,13 @@ func parseAccessTest(args []string) (q accessTest, ok bool) {
 
 // run asks, and ends with code 1 if anything is denied.
 func (q *accessTest) run(chain *access.Chain) Result {
-	ctx, cancel := context.WithTimeout(context.Background(), accessTime)
+	ctx, cancel := context.WithTimeout(context.Background(), AccessTime)
 	defer cancel()
 	report := chain.Test(ctx, &q.cred, q.publish, q.subscribe)
 	var b strings.Builder
 	res := Result{}
 	if report.Decision != access.Accept {
-		res.ExitCode = 1
+		res.ExitCode = ExitFailed
 	}
 	fmt.Fprintf(&b, "%-10s: %s (%s)\n", "connect", report.Decision, safe(report.Why))
 	for _, m := range report.Modules {
@@ -116,14 +116,14 @@ func (q *accessTest) run(chain *access.Chain) Result {
 		}
 		fmt.Fprintf(&b, "  %-8s: %s (%s)\n", m.Name, m.Verdict, safe(m.Why))
 	}
-	fmt.Fprintf(&b, "%-10s: %s\n%-10s: %t\n", "username", safe(orUndefined(report.Username)), "superuser", report.Superuser)
+	fmt.Fprintf(&b, "%-10s: %s\n%-10s: %t\n", "username", safe(OrUndefined(report.Username)), "superuser", report.Superuser)
 	if !report.Expires.IsZero() {
-		fmt.Fprintf(&b, "%-10s: %s\n", "expires", formatTime(report.Expires))
+		fmt.Fprintf(&b, "%-10s: %s\n", "expires", FormatTime(report.Expires))
 	}
 	for _, t := range report.Topics {
 		verdict := "allow"
 		if !t.Allow {
-			verdict, res.ExitCode = "deny", 1
+			verdict, res.ExitCode = "deny", ExitFailed
 		}
 		if t.Err != nil {
 			t.Why = t.Err.Error()
@@ -168,7 +168,7 @@ func accountsCommand(r *Request, accounts *access.Accounts) Result {
 	if accounts == nil {
 		return refused(errors.New("the node keeps no accounts"))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), accessTime)
+	ctx, cancel := context.WithTimeout(context.Background(), AccessTime)
 	defer cancel()
 	switch {
 	case len(args) == 1 && args[0] == "list", slices.Equal(args, []string{"list", "superusers"}):
@@ -177,7 +177,7 @@ func accountsCommand(r *Request, accounts *access.Accounts) Result {
 	case len(args) == 3 && args[0] == "add":
 		switch err := accounts.Add(ctx, args[1], []byte(args[2]), super); {
 		case errors.Is(err, access.ErrExists):
-			return Result{Text: "{error,existed}\n", ExitCode: 1}
+			return Result{Text: "{error,existed}\n", ExitCode: ExitFailed}
 		default:
 			return changed(err)
 		}
@@ -234,7 +234,7 @@ func bannedCommand(r *Request) Result {
 func banLine(b *strings.Builder, x access.Ban) {
 	until := "forever"
 	if !x.Until.IsZero() {
-		until = formatTime(x.Until)
+		until = FormatTime(x.Until)
 	}
-	fmt.Fprintf(b, "%s %s until=%s reason=%q by=%s at=%s\n", x.Kind, safe(x.Who), until, x.Reason, safe(x.By), formatTime(x.At))
+	fmt.Fprintf(b, "%s %s until=%s reason=%q by=%s at=%s\n", x.Kind, safe(x.Who), until, x.Reason, safe(x.By), FormatTime(x.At))
 }

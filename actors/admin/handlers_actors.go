@@ -26,7 +26,7 @@ func actors(r *Request) Result {
 	case verb == "kill" && len(args) == 1:
 		id := actorID(args[0])
 		if id == rootID {
-			return Result{Text: "Error: the root is not killed; use `emqttd stop`\n", ExitCode: 1}
+			return Result{Text: "Error: the root is not killed; use `emqttd stop`\n", ExitCode: ExitFailed}
 		}
 		if !r.Sources.Kill(id) {
 			return notFound()

@@ -15,9 +15,7 @@ func clients(r *Request) Result {
 		if !ok {
 			return notFound()
 		}
-		var b strings.Builder
-		clientLine(&b, c)
-		return Result{Text: b.String()}
+		return one(r, c, clientLine)
 	case len(r.Args) == 2 && r.Args[0] == "kick":
 		if !r.Sources.Kick(r.Args[1]) {
 			return notFound()
@@ -29,10 +27,11 @@ func clients(r *Request) Result {
 
 func clientLine(b *strings.Builder, c ClientInfo) {
 	fmt.Fprintf(b, "Client(%s, clean_sess=%t, username=%s, peername=%s:%d, connected_at=%d)\n",
-		safe(c.ID), c.CleanSession, safe(orUndefined(c.Username)), c.IP, c.Port, c.ConnectedAt.Unix())
+		safe(c.ID), c.CleanSession, safe(OrUndefined(c.Username)), c.IP, c.Port, c.ConnectedAt.Unix())
 }
 
-func orUndefined(s string) string {
+// OrUndefined is how EMQ shows a text that is not there.
+func OrUndefined(s string) string {
 	if s == "" {
 		return "undefined"
 	}
@@ -49,9 +48,7 @@ func sessions(r *Request) Result {
 		if !ok {
 			return notFound()
 		}
-		var b strings.Builder
-		sessionLine(&b, s)
-		return Result{Text: b.String()}
+		return one(r, s, sessionLine)
 	case len(r.Args) == 2 && r.Args[0] == "list":
 		var ok bool
 		if filter, ok = sessionFilters[r.Args[1]]; !ok {
@@ -90,22 +87,44 @@ func routeLine(b *strings.Builder, route RouteInfo) {
 	fmt.Fprintf(b, "%s -> %s\n", safe(route.Topic), route.Node)
 }
 
+// TopicInfo is a topic of a list.
+type TopicInfo struct {
+	Topic string `json:"topic"`
+}
+
+type topicNodes struct {
+	Topic string   `json:"topic"`
+	Nodes []string `json:"nodes"`
+}
+
+// topicPage prints one page of topics, one a line.
+func topicPage(r *Request, list func(cursor string, limit int) ([]string, string)) Result {
+	return listPage(r, func(cursor string, limit int) ([]TopicInfo, string) {
+		names, next := list(cursor, limit)
+		rows := make([]TopicInfo, len(names))
+		for i, name := range names {
+			rows[i].Topic = name
+		}
+		return rows, next
+	}, func(b *strings.Builder, t TopicInfo) { b.WriteString(safe(t.Topic) + "\n") })
+}
+
 func topics(r *Request) Result {
 	switch {
 	case len(r.Args) == 1 && r.Args[0] == "list":
-		return listPage(r, r.Sources.Topics, func(b *strings.Builder, topic string) {
-			b.WriteString(safe(topic) + "\n")
-		})
+		return topicPage(r, r.Sources.Topics)
 	case len(r.Args) == 2 && r.Args[0] == "show":
 		found := r.Sources.Route(r.Args[1])
 		if len(found) == 0 {
 			return notFound()
 		}
-		nodes := make([]string, len(found))
-		for i, route := range found {
-			nodes[i] = route.Node
+		info := topicNodes{Topic: r.Args[1]}
+		for _, route := range found {
+			info.Nodes = append(info.Nodes, route.Node)
 		}
-		return Result{Text: fmt.Sprintf("%s -> %s\n", safe(r.Args[1]), strings.Join(nodes, ","))}
+		return one(r, info, func(b *strings.Builder, t topicNodes) {
+			fmt.Fprintf(b, "%s -> %s\n", safe(t.Topic), strings.Join(t.Nodes, ","))
+		})
 	}
 	return r.WrongArguments()
 }
@@ -131,9 +150,9 @@ func subscriptions(r *Request) Result {
 			}
 		})
 	case verb == "add" && len(r.Args) == 4:
-		qos, ok := parseQoS(r.Args[3])
+		qos, ok := ParseQoS(r.Args[3])
 		if !ok {
-			return Result{Text: "QoS should be 0, 1, 2\n", ExitCode: 1}
+			return Result{Text: "QoS should be 0, 1, 2\n", ExitCode: ExitFailed}
 		}
 		return subscribed(r.Sources.Subscribe(r.Args[1], r.Args[2], qos))
 	case verb == "del" && len(r.Args) == 3:
@@ -149,14 +168,15 @@ func subscriptionLine(b *strings.Builder, s SubscriptionInfo) {
 func subscribed(err error) Result {
 	switch {
 	case errors.Is(err, ErrNoSession):
-		return Result{Text: "Error: Session not found!\n", ExitCode: 1}
+		return Result{Text: "Error: Session not found!\n", ExitCode: ExitFailed}
 	case err != nil:
 		return refused(err)
 	}
 	return Result{Text: "ok\n"}
 }
 
-func parseQoS(s string) (byte, bool) {
+// ParseQoS reads 0, 1 or 2.
+func ParseQoS(s string) (byte, bool) {
 	if len(s) != 1 || s[0] < '0' || s[0] > '2' {
 		return 0, false
 	}

@@ -24,7 +24,7 @@ func storeHandler() *Handler {
 func storeCommand(r *Request) Result {
 	switch {
 	case len(r.Args) == 1 && r.Args[0] == "stats":
-		return figures(r.Sources.StoreStats(), "")
+		return one(r, Figures(r.Sources.StoreStats()), figureLines("%-24s: %d\n"))
 	case len(r.Args) == 1 && r.Args[0] == "check":
 		report, err := r.Sources.StoreCheck()
 		if err != nil {
@@ -32,7 +32,7 @@ func storeCommand(r *Request) Result {
 		}
 		if !report.Sound {
 			res := figures(report.Figures, "The store is damaged: what cannot be read is passed over at the next start.\n")
-			res.ExitCode = 1
+			res.ExitCode = ExitFailed
 			return res
 		}
 		return figures(report.Figures, "The store is sound.\n")

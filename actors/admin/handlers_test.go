@@ -1,4 +1,4 @@
-package admin
+package admin_test
 
 import (
 	"fmt"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"emqttd/actors/admin"
+	"emqttd/tests/fakenode"
 )
 
 func TestCommandsPrintWhatEMQPrints(t *testing.T) {
@@ -75,7 +78,7 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"drain off", "ok\n", 0},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
-			got, code := ctl(t, newFake().sources(), strings.Fields(tc.args)...)
+			got, code := ctl(t, fakenode.New().Sources(), strings.Fields(tc.args)...)
 			if got != tc.want || code != tc.code {
 				t.Errorf("got %d\n%s\nwant %d\n%s", code, got, tc.code, tc.want)
 			}
@@ -84,7 +87,7 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 }
 
 func TestBrokerDescribesItself(t *testing.T) {
-	got, code := ctl(t, newFake().sources(), "broker")
+	got, code := ctl(t, fakenode.New().Sources(), "broker")
 	want := `^sysdescr  : Go MQTT Broker\nversion   : 0\.1\.0\nuptime    : 3 minutes, 32 seconds\n` +
 		`datetime  : \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n$`
 	if code != 0 || !regexp.MustCompile(want).MatchString(got) {
@@ -99,27 +102,27 @@ func TestUptimeLeavesOutLeadingZeroUnitsOnly(t *testing.T) {
 		time.Hour:                  "1 hours, 0 minutes, 0 seconds",
 		49*time.Hour + time.Minute: "2 days, 1 hours, 1 minutes, 0 seconds",
 	} {
-		if got := formatUptime(d); got != want {
+		if got := admin.FormatUptime(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }
 
 func TestNodeThatStartsSaysSoWithAnExitCode(t *testing.T) {
-	f := newFake()
-	f.running = false
+	f := fakenode.New()
+	f.Up = false
 	for args, want := range map[string]string{
 		"status":    "Node 'emq@127.0.0.1' is started\nemqttd recovers what it has kept: sessions: 7\nemqttd is not running\n",
 		"node ping": "starting\n",
 	} {
-		if got, code := ctl(t, f.sources(), strings.Fields(args)...); got != want || code != 1 {
+		if got, code := ctl(t, f.Sources(), strings.Fields(args)...); got != want || code != 1 {
 			t.Errorf("%s: %d %q", args, code, got)
 		}
 	}
 }
 
-func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
-	src := newFake().sources()
+func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeTwo(t *testing.T) {
+	src := fakenode.New().Sources()
 	whole, code := ctl(t, src)
 	if code != 0 || !strings.HasPrefix(whole, "Usage: emqttd_ctl\n"+strings.Repeat("-", 80)+"\nstatus ") {
 		t.Errorf("help: %d\n%s", code, whole)
@@ -130,7 +133,7 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
 	if !strings.Contains(whole, fmt.Sprintf("%-48s# %s\n", "clients kick <ClientId>", "Kick out a client")) {
 		t.Errorf("usage line is not EMQ's:\n%s", whole)
 	}
-	if got, code := ctl(t, src, "no-such"); got != whole || code != 1 {
+	if got, code := ctl(t, src, "no-such"); got != whole || code != admin.ExitUsage {
 		t.Errorf("unknown command: %d\n%s", code, got)
 	}
 	for _, args := range []string{
@@ -139,23 +142,23 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeOne(t *testing.T) {
 	} {
 		got, code := ctl(t, src, strings.Fields(args)...)
 		name := strings.Fields(args)[0]
-		if code != 1 || !strings.HasPrefix(got, name) || !strings.Contains(got, "# ") {
+		if code != admin.ExitUsage || !strings.HasPrefix(got, name) || !strings.Contains(got, "# ") {
 			t.Errorf("%s: %d\n%s", args, code, got)
 		}
 	}
 }
 
 func TestLongListsComeInPagesAndEveryRowOnce(t *testing.T) {
-	f := newFake()
-	f.clients = nil
-	for i := range 3*pageRows + 7 {
-		f.clients = append(f.clients, ClientInfo{ID: fmt.Sprintf("client-%d", i)})
+	f := fakenode.New()
+	f.ClientRows = nil
+	for i := range 3*admin.PageRows + 7 {
+		f.ClientRows = append(f.ClientRows, admin.ClientInfo{ID: fmt.Sprintf("client-%d", i)})
 	}
-	got, _ := ctl(t, f.sources(), "clients", "list")
-	if n := strings.Count(got, "\n"); n != len(f.clients) {
-		t.Errorf("%d lines for %d clients", n, len(f.clients))
+	got, _ := ctl(t, f.Sources(), "clients", "list")
+	if n := strings.Count(got, "\n"); n != len(f.ClientRows) {
+		t.Errorf("%d lines for %d clients", n, len(f.ClientRows))
 	}
-	for i := range f.clients {
+	for i := range f.ClientRows {
 		if !strings.Contains(got, fmt.Sprintf("Client(client-%d,", i)) {
 			t.Fatalf("client %d is missing", i)
 		}
@@ -163,15 +166,15 @@ func TestLongListsComeInPagesAndEveryRowOnce(t *testing.T) {
 }
 
 func TestPagesOfHugeRowsStayBelowTheLimitOfTheWire(t *testing.T) {
-	f := newFake()
-	f.subs = nil
+	f := fakenode.New()
+	f.SubscriptionRows = nil
 	for i := range 40 {
-		f.subs = append(f.subs, SubscriptionInfo{ClientID: "c1", Topic: strings.Repeat("x", 60_000) + fmt.Sprint(i)})
+		f.SubscriptionRows = append(f.SubscriptionRows, admin.SubscriptionInfo{ClientID: "c1", Topic: strings.Repeat("x", 60_000) + fmt.Sprint(i)})
 	}
 	for _, args := range [][]string{{"subscriptions", "list"}, {"subscriptions", "show", "c1"}} {
-		r, cmd, lines := NewRegistry(), &Command{Args: args}, 0
+		r, cmd, lines := admin.NewRegistry(), &admin.Command{Args: args}, 0
 		for {
-			res := r.run(f.sources(), cmd)
+			res := r.Run(&admin.Options{Sources: f.Sources()}, cmd)
 			if _, err := res.Serialize(); err != nil {
 				t.Fatalf("%v: %v", args, err)
 			}
@@ -188,22 +191,22 @@ func TestPagesOfHugeRowsStayBelowTheLimitOfTheWire(t *testing.T) {
 }
 
 func TestRowThatIsLargerThanAFrameIsCut(t *testing.T) {
-	f := newFake()
-	f.clients = []ClientInfo{{ID: strings.Repeat("\x01", 65_535), Username: strings.Repeat("\x02", 65_535)}, {ID: "next"}}
-	got, _ := ctl(t, f.sources(), "clients", "list")
+	f := fakenode.New()
+	f.ClientRows = []admin.ClientInfo{{ID: strings.Repeat("\x01", 65_535), Username: strings.Repeat("\x02", 65_535)}, {ID: "next"}}
+	got, _ := ctl(t, f.Sources(), "clients", "list")
 	if !strings.Contains(got, "…\nClient(next,") {
 		t.Errorf("%d bytes end with %q", len(got), got[len(got)-80:])
 	}
-	res := NewRegistry().run(f.sources(), &Command{Args: []string{"clients", "list"}})
+	res := admin.NewRegistry().Run(&admin.Options{Sources: f.Sources()}, &admin.Command{Args: []string{"clients", "list"}})
 	if _, err := res.Serialize(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestForgedCursorIsAnErrorAndNoPanic(t *testing.T) {
-	src := newFake().sources()
+	src := fakenode.New().Sources()
 	for _, cursor := range []string{"-1", "x", "99999999999999999999"} {
-		res := NewRegistry().run(src, &Command{Args: []string{"listeners"}, Cursor: cursor})
+		res := admin.NewRegistry().Run(&admin.Options{Sources: src}, &admin.Command{Args: []string{"listeners"}, Cursor: cursor})
 		if res.ExitCode != 1 || res.Text != "Error: bad cursor\n" {
 			t.Errorf("%q: %+v", cursor, res)
 		}
@@ -211,26 +214,26 @@ func TestForgedCursorIsAnErrorAndNoPanic(t *testing.T) {
 }
 
 func TestPluginCommandOverridesInItsPlaceAndLeavesAgain(t *testing.T) {
-	r := NewRegistry()
+	r := admin.NewRegistry()
 	names := func() (out []string) {
-		for _, h := range *r.handlers.Load() {
+		for _, h := range r.Handlers() {
 			out = append(out, h.Name)
 		}
 		return out
 	}
 	before := names()
-	r.set(&Handler{Name: "retainer", Run: func(*Request) Result { return Result{Text: "1"} }})
-	r.set(&Handler{Name: "last", Run: func(*Request) Result { return Result{} }})
-	r.set(&Handler{Name: "retainer", Run: func(*Request) Result { panic("boom") }})
+	r.Set(&admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "1"} }})
+	r.Set(&admin.Handler{Name: "last", Run: func(*admin.Request) admin.Result { return admin.Result{} }})
+	r.Set(&admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { panic("boom") }})
 	if got := names(); !slices.Equal(got, append(slices.Clone(before), "retainer", "last")) {
 		t.Errorf("order %v", got)
 	}
-	res := r.run(newFake().sources(), &Command{Args: []string{"retainer"}})
+	res := r.Run(&admin.Options{Sources: fakenode.New().Sources()}, &admin.Command{Args: []string{"retainer"}})
 	if res.ExitCode != 1 || res.Text != "RPC to emq@127.0.0.1 error: boom\n" {
 		t.Errorf("a panic gave %+v", res)
 	}
-	r.remove("retainer")
-	r.remove("last")
+	r.Remove("retainer")
+	r.Remove("last")
 	if got := names(); !slices.Equal(got, before) {
 		t.Errorf("left over: %v", got)
 	}

@@ -17,14 +17,26 @@ func init() {
 type Command struct {
 	Args   []string // the command and its arguments
 	Cursor string   // where the page starts; the Cursor of the Result before, "" for the first
+	JSON   bool     // answer with one JSON object a line
+	Node   string   // whom to ask; "" is the node that gets it
+	All    bool     // ask all nodes, one after the other; Node is not looked at
 }
 
 // Result is one page of what a command prints.
 type Result struct {
 	Text     string // to be printed as it is
-	ExitCode int    // 0 = done, 1 = refused, not found, unknown or failed
+	ExitCode int    // ExitOK, ExitFailed or ExitUsage
 	Cursor   string // ask again with it for the next page; "" = this was the last
+
+	formatted bool // Text is what the command asked for; else it is plain text
 }
+
+// Exit codes of commands.
+const (
+	ExitOK     = 0 // carried out
+	ExitFailed = 1 // refused, not found or failed
+	ExitUsage  = 2 // no such command, or arguments that it does not take
+)
 
 // Serialize implements wire.Message.
 func (m *Command) Serialize() (wire.Serialized, error) { return wire.Encode(KindCommand, m) }

@@ -17,6 +17,7 @@ const (
 // listPage prints one page of a list source. When the rows are so long that they do not fit, it asks again for as many
 // as do: only the source can tell the cursor behind them.
 func listPage[T any](r *Request, list func(cursor string, limit int) ([]T, string), line func(*strings.Builder, T)) Result {
+	line = lineFor(r, line)
 	limit := pageRows
 	for {
 		rows, next := list(r.Cursor, limit)
@@ -26,7 +27,7 @@ func listPage[T any](r *Request, list func(cursor string, limit int) ([]T, strin
 			line(&b, rows[fit])
 		}
 		if fit == len(rows) {
-			return Result{Text: b.String(), Cursor: next}
+			return Result{Text: b.String(), Cursor: next, formatted: true}
 		}
 		limit = fit
 	}
@@ -34,18 +35,19 @@ func listPage[T any](r *Request, list func(cursor string, limit int) ([]T, strin
 
 // slicePage prints one page of rows that are all at hand; the cursor is the index of the first.
 func slicePage[T any](r *Request, rows []T, line func(*strings.Builder, T)) Result {
+	line = lineFor(r, line)
 	at, err := strconv.Atoi(r.Cursor)
 	if r.Cursor != "" && (err != nil || at < 0) {
-		return Result{Text: "Error: bad cursor\n", ExitCode: 1}
+		return Result{Text: "Error: bad cursor\n", ExitCode: ExitFailed}
 	}
 	var b strings.Builder
 	for ; at < len(rows); at++ {
 		if b.Len() > pageBytes/2 {
-			return Result{Text: b.String(), Cursor: strconv.Itoa(at)}
+			return Result{Text: b.String(), Cursor: strconv.Itoa(at), formatted: true}
 		}
 		line(&b, rows[at])
 	}
-	return Result{Text: b.String()}
+	return Result{Text: b.String(), formatted: true}
 }
 
 // safe makes text that clients chose fit for a terminal and for one line: control characters, which MQTT allows in

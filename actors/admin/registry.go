@@ -26,14 +26,15 @@ type Request struct {
 	Sources *Sources
 	Args    []string // without the command's name
 	Cursor  string   // "" = first page
+	JSON    bool     // rows are wanted as JSON; what a handler says in words is wrapped
 
 	handler  *Handler
 	registry *Registry
 }
 
-// WrongArguments is the answer to arguments that the command does not take: its usage, and exit code 1.
+// WrongArguments is the answer to arguments that the command does not take: its usage, and ExitUsage.
 func (r *Request) WrongArguments() Result {
-	return Result{Text: r.handler.usage(), ExitCode: 1}
+	return Result{Text: r.handler.usage(), ExitCode: ExitUsage}
 }
 
 func (h *Handler) usage() string {
@@ -104,11 +105,29 @@ func (r *Registry) usage() string {
 // maxText is the longest text that fits into one frame, with room for the other fields.
 const maxText = wire.MaxBody - 1024
 
-// run executes one command on the caller's goroutine.
-func (r *Registry) run(src *Sources, c *Command) (res Result) {
+// run executes one command, here or where it is for, on the caller's goroutine.
+func (r *Registry) run(o *Options, c *Command) Result {
+	switch {
+	case c.All:
+		return r.runAll(o, c)
+	case c.Node != "":
+		return r.runOn(o, c.Node, c)
+	}
+	res := r.runHere(o.Sources, c)
+	if c.JSON && !res.formatted {
+		res = wrapped(res)
+	}
+	if len(res.Text) > maxText {
+		// One row of names at the limit of MQTT, all control characters. It is cut rather than lost on the wire.
+		res.Text = strings.ToValidUTF8(res.Text[:maxText], "") + "…\n"
+	}
+	return res
+}
+
+func (r *Registry) runHere(src *Sources, c *Command) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
-			res = Result{Text: fmt.Sprintf("RPC to %s error: %v\n", src.Node, p), ExitCode: 1}
+			res = Result{Text: fmt.Sprintf("RPC to %s error: %v\n", src.Node, p), ExitCode: ExitFailed}
 		}
 	}()
 	if len(c.Args) == 0 || (len(c.Args) == 1 && c.Args[0] == "help") {
@@ -116,12 +135,7 @@ func (r *Registry) run(src *Sources, c *Command) (res Result) {
 	}
 	h := r.lookup(c.Args[0])
 	if h == nil {
-		return Result{Text: r.usage(), ExitCode: 1}
+		return Result{Text: r.usage(), ExitCode: ExitUsage}
 	}
-	res = h.Run(&Request{Sources: src, Args: c.Args[1:], Cursor: c.Cursor, handler: h, registry: r})
-	if len(res.Text) > maxText {
-		// One row of names at the limit of MQTT, all control characters. It is cut rather than lost on the wire.
-		res.Text = strings.ToValidUTF8(res.Text[:maxText], "") + "…\n"
-	}
-	return res
+	return h.Run(&Request{Sources: src, Args: c.Args[1:], Cursor: c.Cursor, JSON: c.JSON, handler: h, registry: r})
 }

@@ -85,9 +85,9 @@ var (
 	ErrUnsafe    = errors.New("the store does not keep the message now")
 )
 
-// missing returns what was left nil: a mistake in the program, to be found at start-up and not by the
+// Missing returns what was left nil: a mistake in the program, to be found at start-up and not by the
 // operator's first question.
-func (s *Sources) missing() error {
+func (s *Sources) Missing() error {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
 		if f := v.Field(i); (f.Kind() == reflect.Func || f.Kind() == reflect.Pointer) && f.IsNil() {
@@ -99,14 +99,14 @@ func (s *Sources) missing() error {
 
 // ClientInfo is one connected client.
 type ClientInfo struct {
-	ID           string
-	Username     string // "" when it gave none
-	IP           string
-	Port         int
-	CleanSession bool
-	ProtoVersion byte // 3, 4 or 5
-	KeepAlive    int  // seconds
-	ConnectedAt  time.Time
+	ID           string    `json:"client_id"`
+	Username     string    `json:"username"` // "" when it gave none
+	IP           string    `json:"ip"`
+	Port         int       `json:"port"`
+	CleanSession bool      `json:"clean_session"`
+	ProtoVersion byte      `json:"protocol_version"` // 3, 4 or 5
+	KeepAlive    int       `json:"keepalive"`        // seconds
+	ConnectedAt  time.Time `json:"connected_at"`
 }
 
 // SessionFilter chooses sessions for a list.
@@ -126,60 +126,61 @@ func (f SessionFilter) Match(cleanSession bool) bool {
 
 // SessionInfo is one session, connected or not.
 type SessionInfo struct {
-	ClientID      string
-	CleanSession  bool
-	Subscriptions int
-	MaxInflight   int
-	Inflight      int
-	QueueLen      int
-	QueueDropped  uint64
-	AwaitingRel   int
-	Delivered     uint64 // messages delivered to the client
-	Enqueued      uint64 // messages that had to wait in the queue
-	CreatedAt     time.Time
+	ClientID      string    `json:"client_id"`
+	Connected     bool      `json:"connected"`
+	CleanSession  bool      `json:"clean_session"`
+	Subscriptions int       `json:"subscriptions"`
+	MaxInflight   int       `json:"max_inflight"`
+	Inflight      int       `json:"inflight"`
+	QueueLen      int       `json:"queue"`
+	QueueDropped  uint64    `json:"queue_dropped"`
+	AwaitingRel   int       `json:"awaiting_rel"`
+	Delivered     uint64    `json:"delivered"` // messages delivered to the client
+	Enqueued      uint64    `json:"enqueued"`  // messages that had to wait in the queue
+	CreatedAt     time.Time `json:"created_at"`
 }
 
 // SubscriptionInfo is one subscription of one session.
 type SubscriptionInfo struct {
-	ClientID string
-	Topic    string // the filter, without $share/<group>/, $queue/ and $local/
-	Group    string // of a shared subscription; "" = none
-	QoS      byte
+	ClientID string `json:"client_id"`
+	Topic    string `json:"topic"`           // the filter, without $share/<group>/, $queue/ and $local/
+	Group    string `json:"share,omitempty"` // of a shared subscription; "" = none
+	QoS      byte   `json:"qos"`
 }
 
 // RouteInfo says that a node has subscribers for a filter.
 type RouteInfo struct {
-	Topic string
-	Node  string
+	Topic string `json:"topic"`
+	Node  string `json:"node"`
 }
 
 // Stat is one named number.
 type Stat struct {
-	Name  string
-	Value int64
+	Name  string `json:"name"`
+	Value int64  `json:"value"`
 }
 
 // ListenerInfo is one listener.
 type ListenerInfo struct {
-	Name           string // tcp.external
-	Stopped        bool
-	Protocol       string // as EMQ writes it: mqtt:tcp, mqtt:api
-	Listen         string // ip:port
-	Acceptors      int
-	MaxClients     int
-	CurrentClients int
-	ShutdownCount  []Stat // reason and number of the connections that ended with it; none with 0
+	Name           string  `json:"name"` // tcp.external
+	Stopped        bool    `json:"stopped"`
+	Protocol       string  `json:"protocol"` // as EMQ writes it: mqtt:tcp, mqtt:api
+	Listen         string  `json:"listen"`   // ip:port
+	Acceptors      int     `json:"acceptors"`
+	MaxClients     int     `json:"max_clients"`
+	CurrentClients int     `json:"current_clients"`
+	ShutdownCount  Figures `json:"shutdown_count"` // reason and number of the connections that ended with it; none with 0
 }
 
 // Actor is one actor of the supervision tree.
 type Actor struct {
-	ID         string // node/sessions/17
-	Name       string // 17
-	Kind       string // the Go type, "" when it is not known
-	Mailbox    int    // messages waiting
-	Restarts   int
-	ChildCount int
-	Children   []Actor // empty where children are only counted
+	ID         string  `json:"id"`             // node/sessions/17
+	Name       string  `json:"name"`           // 17
+	Kind       string  `json:"kind,omitempty"` // the Go type, "" when it is not known
+	Mailbox    int     `json:"mailbox"`        // messages waiting
+	Restarts   int     `json:"restarts"`
+	ChildCount int     `json:"child_count"`
+	Children   []Actor `json:"children,omitempty"` // empty where children are only counted
 }
 
 // PublishRequest is one message that an operator publishes.

@@ -69,6 +69,7 @@ func (m *mailbox) next() (any, handling) {
 			m.dirty = true
 			for c := range q.class {
 				if q.class[c].n > 0 {
+					m.handled++
 					return q.take(Class(c), &m.opts.Bounds[c]), asUser
 				}
 			}
@@ -263,6 +264,8 @@ func (s *Stats) Total() int {
 // actor which is busy, blocked or suspended can be looked at, too.
 type statsRequest struct {
 	Stats
+	brief    bool // without the bytes, which are counted message by message
+	handled  uint32
 	answered bool // false: not one of our mailboxes
 }
 
@@ -270,6 +273,7 @@ func (m *mailbox) fill(r *statsRequest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r.answered = true
+	r.handled = m.handled
 	r.Running, r.Suspended = m.running, m.suspended
 	if m.ledger != nil {
 		r.Drops, r.Restarts = m.ledger.drops, m.ledger.restarts
@@ -280,6 +284,9 @@ func (m *mailbox) fill(r *statsRequest) {
 	for c := range m.q.class {
 		waiting := &m.q.class[c]
 		r.Depth[c] = waiting.n
+		if r.brief {
+			continue
+		}
 		for i := range waiting.n {
 			r.Bytes[c] += sizeOf(unwrap(waiting.at(i)))
 		}

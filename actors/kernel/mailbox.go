@@ -121,6 +121,7 @@ type mailbox struct {
 	invoker    actor.MessageInvoker // nil until registered
 	dispatcher actor.Dispatcher
 	ledger     *ledger // nil until something went wrong
+	handled    uint32  // user messages; it goes round
 }
 
 // ledger counts what has gone wrong in the life of an actor.

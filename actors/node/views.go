@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"emqttd/actors/admin"
+	"emqttd/actors/admin/web"
 	"emqttd/actors/kernel"
 	"emqttd/actors/topics"
 	"emqttd/protocol/topic"
 )
 
-func (n *Node) httpServer() *http.Server { return admin.NewHTTPServer(n.sources(), n.log) }
+func (n *Node) httpServer() *http.Server {
+	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log})
+}
 
 // cursorOf reads a cursor of the topic tables.
 func cursorOf(s string) topics.Cursor {

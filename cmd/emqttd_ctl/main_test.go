@@ -118,8 +118,8 @@ func TestCommandsReachTheNodeWhereverTheFlagStands(t *testing.T) {
 		code int
 	}{
 		{nil, "Usage: emqttd_ctl\n", 0},
-		{[]string{"no-such"}, "Usage: emqttd_ctl\n", 1},
-		{[]string{"clients", "show"}, "clients list ", 1},
+		{[]string{"no-such"}, "Usage: emqttd_ctl\n", 2},
+		{[]string{"clients", "show"}, "clients list ", 2},
 		{[]string{"clients", "show", "nobody"}, "Not Found.\n", 1},
 		{[]string{"clients", "list"}, "", 0},
 		{[]string{"users", "add", "joe", "--password-stdin"}, "ok\n", 0},

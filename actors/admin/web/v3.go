@@ -1,4 +1,4 @@
-package admin
+package web
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"emqttd/actors/access"
+	"emqttd/actors/admin"
 )
 
 // routeV3 is one path of /api/v3 and what its methods do. All of it is for operators only.
@@ -57,7 +58,7 @@ func (a *api) v3(w http.ResponseWriter, r *http.Request, escaped string) {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		ctx, cancel := context.WithTimeout(r.Context(), accessTime)
+		ctx, cancel := context.WithTimeout(r.Context(), admin.AccessTime)
 		defer cancel()
 		serve(a, w, r.WithContext(ctx), arg)
 		return

@@ -1,4 +1,6 @@
-package admin
+// Package web is the HTTP API of a node: what listener.api serves. It asks the node through admin.Sources, as the command
+// line does.
+package web
 
 import (
 	"encoding/json"
@@ -9,16 +11,30 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"emqttd/actors/admin"
 )
 
 // maxBody bounds the body of a request in bytes. A payload for which it is too small belongs on MQTT.
 const maxBody = 1 << 20
 
-// NewHTTPServer returns the server of a listener.api; the caller gives it the net.Listener and closes it. Its limits
-// are strict: the API is for people and scripts, not for traffic.
-func NewHTTPServer(src *Sources, logger *slog.Logger) *http.Server {
+// Options are what the HTTP API needs.
+type Options struct {
+	Sources *admin.Sources
+	Logger  *slog.Logger // nil = silent
+	// Metrics answers GET /metrics; nil: there is no such path.
+	Metrics http.Handler
+}
+
+// NewServer returns the server of a listener.api; the caller gives it the net.Listener and closes it. Its limits are
+// strict: the API is for people and scripts, not for traffic.
+func NewServer(o Options) *http.Server {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	return &http.Server{
-		Handler:           NewHTTPHandler(src),
+		Handler:           NewHandler(o),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -30,18 +46,21 @@ func NewHTTPServer(src *Sources, logger *slog.Logger) *http.Server {
 
 // api is the HTTP API. With mqtt.allow_anonymous it trusts the loopback interface, so it must make sure that what comes
 // is no web page that a browser on this machine shows: those have a foreign Host or Origin.
-type api struct{ src *Sources }
+type api struct {
+	src        *admin.Sources
+	prometheus http.Handler
+}
 
-// NewHTTPHandler returns the HTTP API: POST /mqtt/publish and GET /status as EMQ 2.0 – 2.2 had them, what can be read of
+// NewHandler returns the HTTP API: POST /mqtt/publish and GET /status as EMQ 2.0 – 2.2 had them, what can be read of
 // EMQ 2.3's /api/v2, with its paths and bodies, and below /api/v3 what manages access. It panics when something of src is
 // missing.
 //
 // Unlike EMQ, errors have the status code that they deserve, besides the code in their body.
-func NewHTTPHandler(src *Sources) http.Handler {
-	if err := src.missing(); err != nil {
+func NewHandler(o Options) http.Handler {
+	if err := o.Sources.Missing(); err != nil {
 		panic(err)
 	}
-	return http.NewCrossOriginProtection().Handler(&api{src})
+	return http.NewCrossOriginProtection().Handler(&api{src: o.Sources, prometheus: o.Metrics})
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +77,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, http.StatusOK, map[string][]string{"paths": paths()})
 		}
 		return
+	case "/metrics":
+		if a.prometheus != nil {
+			if allow(w, r, http.MethodGet, http.MethodHead) {
+				a.prometheus.ServeHTTP(w, r)
+			}
+			return
+		}
 	case "/status":
 		if allow(w, r, http.MethodGet, http.MethodHead) {
 			a.status(w)

@@ -1,4 +1,4 @@
-package admin
+package web
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"emqttd/actors/admin"
 )
 
 // route is one path of /api/v2. A part in braces takes any value; the last one may take the rest of the path, slashes
@@ -129,7 +131,7 @@ type nodeRow struct {
 
 func (a *api) node(name string) nodeRow {
 	return nodeRow{
-		name, a.src.Version, Sysdescr, formatUptime(a.src.Uptime()), formatTime(time.Now()), runtime.Version(), "Running",
+		name, a.src.Version, admin.Sysdescr, admin.FormatUptime(a.src.Uptime()), admin.FormatTime(time.Now()), runtime.Version(), "Running",
 	}
 }
 
@@ -161,7 +163,7 @@ func (a *api) listeners() any {
 func (a *api) metrics() any { return numbers(a.src.Metrics()) }
 func (a *api) stats() any   { return numbers(a.src.Stats()) }
 
-func numbers(stats []Stat) map[string]int64 {
+func numbers(stats []admin.Stat) map[string]int64 {
 	m := make(map[string]int64, len(stats))
 	for _, s := range stats {
 		m[s.Name] = s.Value
@@ -180,9 +182,9 @@ type clientRow struct {
 	ConnectedAt  string `json:"connected_at"`
 }
 
-func newClientRow(c ClientInfo) clientRow {
+func newClientRow(c admin.ClientInfo) clientRow {
 	return clientRow{
-		c.ID, orUndefined(c.Username), c.IP, c.Port, c.CleanSession, c.ProtoVersion, c.KeepAlive, formatTime(c.ConnectedAt),
+		c.ID, admin.OrUndefined(c.Username), c.IP, c.Port, c.CleanSession, c.ProtoVersion, c.KeepAlive, admin.FormatTime(c.ConnectedAt),
 	}
 }
 
@@ -212,16 +214,16 @@ type sessionRow struct {
 	CreatedAt     string `json:"created_at"`
 }
 
-func newSessionRow(s SessionInfo) sessionRow {
+func newSessionRow(s admin.SessionInfo) sessionRow {
 	return sessionRow{
 		s.ClientID, s.CleanSession, s.Subscriptions, s.MaxInflight, s.Inflight, s.QueueLen, s.QueueDropped,
-		s.AwaitingRel, s.Delivered, s.Enqueued, formatTime(s.CreatedAt),
+		s.AwaitingRel, s.Delivered, s.Enqueued, admin.FormatTime(s.CreatedAt),
 	}
 }
 
 func (a *api) sessions(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	writePage(w, r, a.count("sessions/count"), func(cursor string, limit int) ([]SessionInfo, string) {
-		return a.src.Sessions(AllSessions, cursor, limit)
+	writePage(w, r, a.count("sessions/count"), func(cursor string, limit int) ([]admin.SessionInfo, string) {
+		return a.src.Sessions(admin.AllSessions, cursor, limit)
 	}, newSessionRow)
 }
 
@@ -239,7 +241,7 @@ type subscriptionRow struct {
 	QoS      byte   `json:"qos"`
 }
 
-func newSubscriptionRow(s SubscriptionInfo) subscriptionRow {
+func newSubscriptionRow(s admin.SubscriptionInfo) subscriptionRow {
 	return subscriptionRow{s.ClientID, s.Topic, s.QoS}
 }
 
@@ -261,7 +263,7 @@ type routeRow struct {
 	Node  string `json:"node"`
 }
 
-func newRouteRow(r RouteInfo) routeRow { return routeRow(r) }
+func newRouteRow(r admin.RouteInfo) routeRow { return routeRow(r) }
 
 func (a *api) routes(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	writePage(w, r, a.count("routes/count"), a.src.Routes, newRouteRow)
@@ -277,7 +279,7 @@ func (a *api) routesOf(w http.ResponseWriter, _ *http.Request, arg map[string]st
 
 func (a *api) count(stat string) int64 {
 	stats := a.src.Stats()
-	if i := slices.IndexFunc(stats, func(s Stat) bool { return s.Name == stat }); i >= 0 {
+	if i := slices.IndexFunc(stats, func(s admin.Stat) bool { return s.Name == stat }); i >= 0 {
 		return stats[i].Value
 	}
 	return 0

@@ -1,4 +1,4 @@
-package admin
+package web
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"emqttd/actors/admin"
 	"emqttd/protocol/topic"
 )
 
@@ -41,7 +42,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request, v visitor) {
 		// Each message owns its payload; the receiver may keep it.
 		req.Topic, req.Payload = name, []byte(*fields.Message)
 		switch err := a.src.Publish(req); {
-		case errors.Is(err, ErrTooLarge):
+		case errors.Is(err, admin.ErrTooLarge):
 			writeFailure(w, http.StatusRequestEntityTooLarge, codeParams, err.Error())
 			return
 		case err != nil:
@@ -118,9 +119,9 @@ func publishFields(r *http.Request) (*fields, error) {
 }
 
 // request checks the fields; problem is EMQ's text for what is wrong, and then nothing is published.
-func (f *fields) request() (req PublishRequest, names []string, problem string) {
+func (f *fields) request() (req admin.PublishRequest, names []string, problem string) {
 	var ok bool
-	if req.QoS, ok = parseQoS(orDefault(string(f.QoS), "0")); !ok {
+	if req.QoS, ok = admin.ParseQoS(orDefault(string(f.QoS), "0")); !ok {
 		return req, nil, "Bad QoS"
 	}
 	switch orDefault(string(f.Retain), "0") {

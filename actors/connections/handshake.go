@@ -266,13 +266,13 @@ func (h *handshake) will(identity *access.Identity, mount string) *sessions.Will
 		From: identity.ClientID(), QoS: w.QoS, Retain: w.Retain,
 	}).Clone()
 	if !identity.MayPublish(m.Topic) {
-		h.rt.Metrics.Drop("acl_denied", 1)
+		h.rt.Metrics.DropUnmatched("acl_denied", 1)
 		h.rt.Log.Warn("will refused by the access list", "client_id", m.From, "topic", m.Topic)
 		return nil
 	}
 	if mount != "" {
 		if m.Topic = topic.Name(mount) + m.Topic; topic.CheckName(m.Topic) != nil {
-			h.rt.Metrics.Drop("topic_name_invalid", 1)
+			h.rt.Metrics.DropUnmatched("topic_name_invalid", 1)
 			return nil
 		}
 	}

@@ -99,7 +99,7 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	}
 	in.published[p.QoS]++
 	if p.QoS == protocol.AtMostOnce && r.c.rt.Memory.Level() >= memory.Shedding {
-		r.c.rt.Metrics.Drop("memory", 1)
+		r.c.rt.Metrics.DropUnmatched("memory", 1)
 		return nil
 	}
 	if r.c.rt.Features.CheckPayloadFormat && p.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
@@ -109,7 +109,7 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if !r.c.identity.MayPublish(p.Topic) {
 		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
 		if r.c.rt.DenyDisconnects {
-			r.c.rt.Metrics.Drop(rejected[protocol.NotAuthorized], 1)
+			r.c.rt.Metrics.DropUnmatched(rejected[protocol.NotAuthorized], 1)
 			return &readerDone{reason: "acl_denied", code: protocol.NotAuthorized}
 		}
 		in.reject(p, protocol.NotAuthorized)
@@ -230,7 +230,7 @@ var rejected = map[protocol.ReasonCode]string{
 // cannot be told and gets its acknowledgement. [MQTT-3.3.5-2]
 func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
 	c := in.r.c
-	c.rt.Metrics.Drop(rejected[code], 1)
+	c.rt.Metrics.DropUnmatched(rejected[code], 1)
 	if p.QoS == protocol.AtMostOnce {
 		return
 	}

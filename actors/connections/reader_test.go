@@ -13,6 +13,7 @@ import (
 
 	"emqttd/actors/access"
 	"emqttd/actors/sessions"
+	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
@@ -32,7 +33,10 @@ func (f *readTransport) SetReadDeadline(t time.Time) error {
 }
 
 // listening is a process that keeps what it is told.
-type listening struct{ told []any }
+type listening struct {
+	told []any
+	book *ledger.Ledger // of what it is delivered
+}
 
 func (l *listening) SendUserMessage(_ *actor.PID, m any) {
 	m = actor.UnwrapEnvelopeMessage(m)
@@ -40,6 +44,7 @@ func (l *listening) SendUserMessage(_ *actor.PID, m any) {
 		for _, it := range d.Items {
 			l.told = append(l.told, string(it.Message.Topic)+"="+string(it.Message.Payload))
 		}
+		l.book.End(ledger.Delivered, len(d.Items))
 		d.Done()
 		return
 	}
@@ -57,7 +62,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T, g *rig) *desk {
-	d := &desk{t: &readTransport{}, subscriber: new(listening), session: new(listening)}
+	d := &desk{t: &readTransport{}, subscriber: &listening{book: &g.rt.Metrics.Ledger}, session: new(listening)}
 	d.t.budget = -1
 	c := &connection{
 		rt: g.rt, t: d.t, gen: 7, listener: g.l,

@@ -56,7 +56,11 @@ func newRig(t *testing.T) *rig {
 	m := new(metrics.Registry)
 	r := &rig{t: t, system: system}
 	ss := &sessions.Runtime{
-		System: system, Router: topics.New(system, topics.Options{Shards: 2}),
+		System: system, Router: topics.New(system, topics.Options{
+			Shards: 2, Ledger: &m.Ledger, OnGone: func(_ *topics.Subscriber, items []topics.Delivery) {
+				m.Drop("session_ended", uint64(len(items)))
+			},
+		}),
 		Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
 		Registry: registry.New(system, "node"), Metrics: m,
 		Log: log, Limits: new(delivery.Limits),
@@ -91,6 +95,9 @@ func (r *rig) stop() {
 	r.rt.Sessions.Close()
 	if n := r.rt.Metrics.Level(metrics.Clients); n != 0 {
 		r.t.Errorf("%d clients are counted after the end", n)
+	}
+	if s := r.rt.Metrics.Ledger.Sheet(); s.Unaccounted() != 0 || s.Pending != 0 {
+		r.t.Errorf("the ledger does not balance after the end: %+v", s)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/broker"
+	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
@@ -28,7 +29,7 @@ import (
 // build makes every part, leaving the actors unstarted. The door opens here,
 // because it decides the address that every PID carries.
 func (n *Node) build() error {
-	n.system = kernel.NewSystem(n.log, kernel.WithConfig(wire.QuietFramework(n.log)), kernel.WithDeadLetters(unread))
+	n.system = kernel.NewSystem(n.log, kernel.WithConfig(wire.QuietFramework(n.log)), kernel.WithDeadLetters(n.unread))
 	n.alarms = alarm.NewBoard(n.log, func(name, payload string) {
 		n.say("$SYS/brokers/"+n.config.Node.Name+"/alarms/"+name, payload, false)
 	})
@@ -87,9 +88,7 @@ func (n *Node) buildTables() error {
 	}
 	n.router = topics.New(n.system, topics.Options{
 		Shards: c.MQTT.TopicShards, Strategy: strategy,
-		OnDrop: func(_ *topics.Subscriber, items []topics.Delivery) {
-			n.metrics.Drop("mailbox_full", uint64(len(items)))
-		},
+		OnDrop: n.dropped("mailbox_full"), OnGone: n.dropped(delivery.SessionEnded.String()), Ledger: &n.metrics.Ledger,
 		Begin: n.disk.Begin, Awaits: n.classes.message, Refusing: n.disk.Refusing,
 	})
 	var disk *store.Disk
@@ -181,6 +180,18 @@ func (n *Node) gauges() {
 	m.Source(metrics.Subscribers, func() int { return n.router.Counts().Subscriptions })
 	m.Source(metrics.Subscriptions, func() int { return n.router.Counts().Subscriptions })
 	m.Source(metrics.Retained, n.retained.Count)
+}
+
+// dropped counts messages that a subscriber does not get, and remembers the first
+// of them.
+func (n *Node) dropped(reason string) func(*topics.Subscriber, []topics.Delivery) {
+	return func(to *topics.Subscriber, items []topics.Delivery) {
+		n.metrics.Drop(reason, uint64(len(items)))
+		m := items[0].Message
+		n.metrics.Recent.Note(ledger.Drop{
+			At: time.Now().UnixMilli(), Reason: reason, ClientID: to.ClientID(), Topic: string(m.Topic), From: m.From,
+		})
+	}
 }
 
 // specs lists the children of the root in the order of their start.

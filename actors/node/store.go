@@ -15,6 +15,7 @@ import (
 	"emqttd/actors/topics"
 	"emqttd/config"
 	"emqttd/protocol"
+	"emqttd/protocol/delivery"
 	"emqttd/protocol/topic"
 )
 
@@ -96,10 +97,11 @@ func (k *classes) message(m *protocol.Message) bool {
 	return true
 }
 
-// unread fails the receipts of messages that were told to an actor which had
+// unread counts and fails the receipts of messages that were told to an actor which had
 // ended already: they must not be acknowledged.
-func unread(_ *actor.PID, message any) {
+func (n *Node) unread(_ *actor.PID, message any) {
 	if d, ok := message.(*topics.Deliver); ok {
+		n.metrics.Drop(delivery.SessionEnded.String(), uint64(len(d.Items)))
 		d.Fail(errUnread)
 	}
 }

@@ -94,7 +94,7 @@ func (t *turn) receive(it *InputItem) {
 	case delivery.Refused:
 		// Without PUBREC the client keeps the message and sends it again.
 		s.rt.Metrics.Inc(metrics.MessagesQoS2Dropped)
-		s.rt.Metrics.Drop("max_awaiting_rel", 1)
+		s.rt.Metrics.DropUnmatched("max_awaiting_rel", 1)
 		s.rt.Log.Warn("QoS 2 message refused: too many wait for PUBREL", "client_id", s.id, "packet_id", it.ID)
 		if t.out.Version == mqtt.V5 { // [MQTT-3.3.4-7]
 			s.rt.System.Root.Send(s.link.pid, &Violation{

@@ -136,6 +136,7 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	s.state = delivery.Restore(s.rt.Limits, saved)
 	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
 	s.register()
+	s.accept(s.state.Pending())
 	orphan := s.keep.restoring.orphan != nil
 	if orphan || m.Connected || m.Will != nil || m.Expires != 0 {
 		s.keep.past = m

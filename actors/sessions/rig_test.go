@@ -41,10 +41,15 @@ func inRig(t *testing.T, limits delivery.Limits, f func(r *rig)) {
 		log := slog.New(slog.DiscardHandler)
 		system := kernel.NewSystem(log)
 		r := &rig{t: t, system: system, shards: kernel.NewShards("sessions", 2)}
+		m := new(metrics.Registry)
 		r.rt = &Runtime{
-			System: system, Router: topics.New(system, topics.Options{Shards: 2}),
+			System: system, Router: topics.New(system, topics.Options{
+				Shards: 2, Ledger: &m.Ledger, OnGone: func(_ *topics.Subscriber, items []topics.Delivery) {
+					m.Drop("session_ended", uint64(len(items)))
+				},
+			}),
 			Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
-			Registry: registry.New(system, "node"), Metrics: new(metrics.Registry),
+			Registry: registry.New(system, "node"), Metrics: m,
 			Log: log, Limits: &limits,
 		}
 		root, err := kernel.StartRoot(system, "node", []kernel.ChildSpec{
@@ -60,6 +65,9 @@ func inRig(t *testing.T, limits delivery.Limits, f func(r *rig)) {
 		}
 		if n := r.rt.Metrics.Level(metrics.Sessions); n != 0 {
 			t.Errorf("%d sessions are counted after the end", n)
+		}
+		if s := m.Ledger.Sheet(); s.Unaccounted() != 0 || s.Pending != 0 {
+			t.Errorf("the ledger does not balance after the end: %+v", s)
 		}
 		r.rt.Close()
 		time.Sleep(time.Minute) // virtual: the framework's timers run out

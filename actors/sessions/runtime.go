@@ -28,6 +28,7 @@ import (
 	"emqttd/actors/retained"
 	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
+	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
@@ -135,7 +136,10 @@ func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.Reason
 	}
 	if !m.Sys {
 		rt.Metrics.Inc(metrics.MessagesDropped)
-		rt.Metrics.Drop("no_subscriber", 1)
+		rt.Metrics.DropUnmatched("no_subscriber", 1)
+		if rt.Metrics.Recent.Wants(m.Arrived) {
+			rt.Metrics.Recent.Note(ledger.Drop{At: m.Arrived, Reason: "no_subscriber", Topic: string(m.Topic), From: m.From})
+		}
 	}
 	return protocol.NoMatchingSubscribers
 }

@@ -53,6 +53,7 @@ type session struct {
 	sent    uint64
 	tokens  uint64
 	lastGen uint64
+	owed    int32 // messages that the ledger has as pending here
 	clean   bool
 	ending  bool // it ends because it shall, not by a crash
 	first   bool // the link is the one it was made for
@@ -195,6 +196,7 @@ func (s *session) finish() {
 		return
 	}
 	s.flush()
+	s.balance()
 	s.out.Aliases = nil
 	outs.Put(s.out)
 	s.out = nil
@@ -227,12 +229,13 @@ func (s *session) count(out *delivery.Out) {
 	case delivery.Low:
 		s.rt.Alarm(alarm.Alarm{ID: "queue_high_watermark." + s.id, Cleared: true})
 	}
-	out.Reasons(func(r delivery.Reason, n int) { m.Drop(r.String(), uint64(n)) })
+	s.account(out)
 }
 
 // deliver takes the messages of one read of a publisher's socket.
 func (s *session) deliver(d *topics.Deliver) {
 	out, now := s.work(), unixMilli()
+	s.owed += int32(len(d.Items))
 	for i := range d.Items {
 		it := &d.Items[i]
 		g := delivery.Grant{
@@ -260,6 +263,7 @@ func (s *session) found(m *retained.Found) {
 		return // unsubscribed meanwhile
 	}
 	o := s.subs.list[i].options
+	s.accept(len(m.Messages))
 	s.state.Replay(s.work(), m.Messages, delivery.Grant{QoS: o.QoS, SubscriptionID: o.ID}, unixMilli())
 	s.flushLarge()
 }
@@ -348,8 +352,14 @@ func (s *session) stop(actor.Context) {
 	s.publishWill(s.will) // the session ends: it waits no longer [MQTT-3.1.2-8]
 	s.will = nil
 	out := s.work()
+	if !s.busy {
+		s.count(out)
+	}
 	out.Reset()
 	s.state.Abandon(out, reason)
+	if s.busy { // then the ledger knows better what is lost
+		out.Dropped[reason] = int(s.owed)
+	}
 	s.finish()
 	s.leave()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
@@ -362,6 +372,7 @@ func (s *session) rest() {
 		s.unlink()
 		s.rt.System.Root.Send(l.pid, &Down{Generation: l.generation})
 	}
+	s.handOver()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
 	if s.rt.Closing.Load() {
 		s.out = nil

@@ -20,6 +20,8 @@ type Batch struct {
 	to     []receiver
 	places placeTable
 	probe  index.Probe
+	// accepted counts the deliveries that the ledger does not know of yet.
+	accepted int
 	// receipt is the promise of what is in the batch to subscribers that keep
 	// messages; nil while there are none.
 	receipt *store.Receipt
@@ -55,6 +57,7 @@ func (b *Batch) Publish(m *protocol.Message) (deliveries int) {
 		deliveries += b.wild(r.tables[first], m)
 	}
 	guard.Leave()
+	b.accepted += deliveries
 	if deliveries == 1 {
 		d := b.to[b.last].out
 		d.Items[len(d.Items)-1].Sole = true
@@ -162,6 +165,8 @@ func (b *Batch) receiver(s *Subscriber) *receiver {
 // which is for actors, it never waits: such a subscriber does not get what goes
 // out with QoS 0, but everything else.
 func (b *Batch) Flush(block bool) {
+	b.router.options.Ledger.Accept(b.stripe, b.accepted)
+	b.accepted = 0
 	bound := b.router.options.PendingBytes
 	slow := 0
 	for i := range b.to {
@@ -185,6 +190,9 @@ func (b *Batch) Flush(block bool) {
 // tell hands d over to its subscriber.
 func (r *Router) tell(d *Deliver) {
 	if len(d.Items) == 0 || d.to.is(closed) {
+		if f := r.options.OnGone; f != nil && len(d.Items) > 0 {
+			f(d.to, d.Items)
+		}
 		d.recycle()
 		return
 	}

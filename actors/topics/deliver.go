@@ -30,7 +30,8 @@ type Delivery struct {
 
 // Deliver carries all messages of one read of a publisher's socket to one
 // subscriber, in the order of publishing. Who receives it calls Done when it
-// has taken the items; so does who drops it.
+// has taken the items; so does who drops it. Each item is pending in the ledger
+// until the receiver says how it has ended.
 type Deliver struct {
 	Items []Delivery
 

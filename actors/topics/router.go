@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/store"
+	"emqttd/actors/system/ledger"
 	"emqttd/protocol"
 	"emqttd/protocol/index"
 	"emqttd/protocol/topic"
@@ -32,6 +33,11 @@ type Options struct {
 	// too much is pending. The items are valid during the call, which may come
 	// from several goroutines at once. May be nil.
 	OnDrop func(to *Subscriber, items []Delivery)
+	// OnGone is told of messages for a subscriber that had ended when they were to
+	// be told to it. May be nil.
+	OnGone func(to *Subscriber, items []Delivery)
+	// Ledger accepts what is matched; nil is one of the router's own.
+	Ledger *ledger.Ledger
 	// Begin makes the receipt of what is published to subscribers that keep it
 	// (Subscriber.SetKept). nil: nobody does.
 	Begin func() *store.Receipt
@@ -82,6 +88,9 @@ func New(system *actor.ActorSystem, o Options) *Router {
 	o.Shards = min(o.Shards, 256)
 	if o.PendingBytes <= 0 {
 		o.PendingBytes = 1 << 20
+	}
+	if o.Ledger == nil {
+		o.Ledger = new(ledger.Ledger)
 	}
 	if o.MaxWait <= 0 {
 		o.MaxWait = 10 * time.Second

@@ -95,6 +95,13 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		return false
 	case t == mqtt.PUBACK && f.phase == awaitPuback, t == mqtt.PUBCOMP && f.phase == awaitPubcomp,
 		t == mqtt.PUBREC && f.phase == awaitPubrec && rc.IsError():
+		switch {
+		case t == mqtt.PUBCOMP: // it was delivered when PUBREC came
+		case rc.IsError():
+			out.Refused++
+		default:
+			out.Delivered++
+		}
 		s.finished(out, &f.item, false)
 		s.window.remove(f)
 		s.changed()
@@ -104,6 +111,8 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 			s.window.unsent--
 		}
 		s.finished(out, &f.item, false)
+		s.window.taken++
+		out.Delivered++
 		f.phase, f.sent = awaitPubcomp, now
 		f.item = item{qos: f.qos, seq: f.seq}
 		s.changed()
@@ -222,16 +231,35 @@ func (s *State) Abandon(out *Out, r Reason) {
 	}
 	for i := range s.window.n {
 		if f := s.window.at(i); f.phase == awaitPuback || f.phase == awaitPubrec {
-			s.drop(out, r)
+			s.drop(out, r, f.msg)
 		}
 	}
 	for n := s.queue.n + len(s.replay); n > 0; n-- {
-		s.drop(out, r)
+		s.drop(out, r, nil)
 	}
 	if s.high {
 		s.high, out.Watermark = false, Low
 	}
 	s.traffic = nil
+}
+
+// Pending counts the messages that are on their way to the client: what waits,
+// and what it has not acknowledged. One of QoS 2 has arrived with PUBREC.
+func (s *State) Pending() int {
+	if s.traffic == nil {
+		return 0
+	}
+	return s.queue.n + len(s.replay) + s.window.live - s.window.taken
+}
+
+// Oldest is when the message was sent for whose acknowledgement we have waited
+// longest on this connection, in Unix milliseconds; 0 if there is none.
+func (s *State) Oldest() int64 {
+	if s.traffic == nil {
+		return 0
+	}
+	sent, _ := s.window.oldest()
+	return sent
 }
 
 // Enqueued counts the messages that had to wait, since the session was made.

@@ -212,7 +212,7 @@ func (s *State) expire(out *Out, now int64) {
 	for it := s.queue.first(); it != nil && it.msg.Expired(now); it = s.queue.first() {
 		gone := s.queue.pop()
 		s.finished(out, &gone, false)
-		s.drop(out, Expired)
+		s.drop(out, Expired, gone.msg)
 		s.changed()
 	}
 	s.room()
@@ -222,7 +222,7 @@ func (s *State) expire(out *Out, now int64) {
 // gives way at the bound.
 func (s *State) enqueueKept(out *Out, it item) {
 	if s.journal.full && it.qos == protocol.AtMostOnce {
-		s.drop(out, QueueFull)
+		s.drop(out, QueueFull, it.msg)
 		return
 	}
 	s.number(&it)
@@ -320,7 +320,7 @@ func (s *State) Loaded(out *Out, priority int, items []Item, final bool) {
 	s.queue.loaded(l, loaded)
 	if final && len(items) == 0 {
 		for n := s.queue.lost(l); n > 0; n-- {
-			s.drop(out, StoreLost)
+			s.drop(out, StoreLost, nil)
 		}
 	}
 }

@@ -62,8 +62,13 @@ type Out struct {
 	// Sent counts the PUBLISH packets in Packets by QoS, Pubrels the PUBRELs.
 	Sent    [3]int
 	Pubrels int
-	// Dropped counts messages that ended, by reason.
+	// Delivered counts the messages that have arrived as far as we can know: QoS 0
+	// in Packets, QoS 1 and 2 acknowledged. Refused are those that the client has
+	// answered with an error.
+	Delivered, Refused int
+	// Dropped counts messages that ended, by reason; Lost names the first of them.
 	Dropped [numReasons]int
+	Lost    []Lost
 	// Watermark says that the queue has passed one.
 	Watermark Watermark
 	// Acked counts deliveries that the client has acknowledged in full.
@@ -87,21 +92,30 @@ type Out struct {
 func (o *Out) Reset() {
 	o.Packets = o.Packets[:0]
 	o.Sent, o.Pubrels, o.Acked = [3]int{}, 0, 0
+	o.Delivered, o.Refused = 0, 0
 	o.Dropped = [numReasons]int{}
+	clear(o.Lost)
+	o.Lost = o.Lost[:0]
 	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}
 }
 
-// Reasons calls f for each reason that has a count.
-func (o *Out) Reasons(f func(r Reason, n int)) {
-	for r, n := range o.Dropped {
-		if n > 0 {
-			f(Reason(r), n)
-		}
+func (o *Out) drop(r Reason, m *protocol.Message) {
+	o.Dropped[r]++
+	if m != nil && len(o.Lost) < maxLost {
+		o.Lost = append(o.Lost, Lost{Message: m, Reason: r})
 	}
 }
 
-func (o *Out) drop(r Reason) { o.Dropped[r]++ }
+// Lost is a message that was dropped.
+type Lost struct {
+	Message *protocol.Message
+	Reason  Reason
+}
+
+// maxLost is how many of the dropped messages are named: enough to explain, few
+// enough that a flood costs next to nothing.
+const maxLost = 8
 
 // open tells whether the connection takes more now.
 func (o *Out) open() bool { return len(o.Packets) < o.Room }
@@ -132,14 +146,17 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 		}
 	}
 	if o.MaxPacket > 0 && p.Size(o.Version) > o.MaxPacket {
-		o.drop(PacketTooBig) // [MQTT-3.1.2-25]
+		o.drop(PacketTooBig, it.msg) // [MQTT-3.1.2-25]
 		return false
 	}
 	o.Packets = mqtt.AppendPublish(o.Packets, o.Version, p)
 	if p.TopicAlias != 0 && !known {
 		o.Aliases.learned(name, p.TopicAlias)
 	}
-	if it.qos == protocol.ExactlyOnce {
+	switch it.qos {
+	case protocol.AtMostOnce:
+		o.Delivered++
+	case protocol.ExactlyOnce:
 		o.Promise = true
 	}
 	if !it.msg.Sys {

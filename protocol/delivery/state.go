@@ -119,11 +119,11 @@ func (s *State) effective(published, granted protocol.QoS) protocol.QoS {
 // or drops it.
 func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 	if m.Expired(now) {
-		s.drop(out, Expired)
+		s.drop(out, Expired, m)
 		return
 	}
 	if s.limits.IgnoreLoop && g.Own {
-		s.drop(out, LoopIgnored)
+		s.drop(out, LoopIgnored, m)
 		return
 	}
 	if s.Full() {
@@ -153,7 +153,7 @@ func (s *State) deliverQoS0(out *Out, it *item, now int64) {
 		return
 	}
 	if !s.online && !s.limits.StoreQoS0 {
-		s.drop(out, OfflineQoS0)
+		s.drop(out, OfflineQoS0, it.msg)
 		return
 	}
 	s.enqueue(out, *it)
@@ -196,11 +196,11 @@ func (s *State) enqueue(out *Out, it item) {
 	for (l.QueueLength > 0 && s.queue.n >= l.QueueLength) ||
 		(l.QueueBytes > 0 && s.queue.bytes+size > l.QueueBytes) {
 		if s.queue.empty() {
-			s.drop(out, QueueFull)
+			s.drop(out, QueueFull, it.msg)
 			return
 		}
-		s.queue.evict()
-		s.drop(out, QueueFull)
+		old := s.queue.evict()
+		s.drop(out, QueueFull, old.msg)
 	}
 	s.queue.push(it, l.priority(it.msg.Topic))
 	s.enqueuedOne(out)
@@ -214,8 +214,8 @@ func (s *State) enqueuedOne(out *Out) {
 	}
 }
 
-func (s *State) drop(out *Out, r Reason) {
-	out.drop(r)
+func (s *State) drop(out *Out, r Reason, m *protocol.Message) {
+	out.drop(r, m)
 	s.dropped++
 }
 
@@ -281,10 +281,10 @@ func (s *State) forward(out *Out, it item, now int64) {
 	switch {
 	case it.msg.Expired(now):
 		s.finished(out, &it, false)
-		s.drop(out, Expired)
+		s.drop(out, Expired, it.msg)
 	case s.forbid != nil && s.forbid(it.msg.Topic):
 		s.finished(out, &it, false)
-		s.drop(out, Revoked)
+		s.drop(out, Revoked, it.msg)
 	case it.qos == protocol.AtMostOnce:
 		s.finished(out, &it, false)
 		out.send(&it, 0, false, now)

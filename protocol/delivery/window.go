@@ -33,6 +33,7 @@ type window struct {
 	head, n int      // n counts gaps too
 	live    int
 	unsent  int               // of those: not yet sent on this connection
+	taken   int               // of those: the client has the message, only PUBCOMP is to come
 	last    protocol.PacketID // the identifier handed out last
 	jumbled bool
 }
@@ -93,6 +94,9 @@ func (w *window) restore(id protocol.PacketID, p phase, it item) {
 	w.n++
 	w.live++
 	w.unsent++
+	if p == awaitPubcomp {
+		w.taken++
+	}
 	*w.at(w.n - 1) = flight{item: it, id: id, phase: p}
 	if w.n > 1 && distance(w.at(0).id, id) <= distance(w.at(0).id, w.at(w.n-2).id) {
 		w.jumbled = true
@@ -157,6 +161,9 @@ func (w *window) remove(f *flight) {
 func (w *window) clear(f *flight) {
 	if f.sent == 0 {
 		w.unsent--
+	}
+	if f.phase == awaitPubcomp {
+		w.taken--
 	}
 	*f = flight{id: f.id}
 	w.live--

@@ -81,4 +81,7 @@ func (m *machine) down() {
 	if err := m.node.Stop(ctx); err != nil {
 		m.t.Errorf("stop: %v", err)
 	}
+	if s := m.node.Metrics().Ledger.Sheet(); s.Unaccounted() != 0 || s.Pending != 0 {
+		m.t.Errorf("the ledger does not balance when the node has stopped: %+v", s)
+	}
 }

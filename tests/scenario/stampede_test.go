@@ -147,6 +147,7 @@ func TestWhatWaitedInAKilledSessionIsCountedAsDropped(t *testing.T) {
 	testkit.Eventually(t, "dropped(session_crash) is counted", func() bool {
 		return testkit.Value(b.Metrics().Drops(), "session_crash") == waiting
 	})
+	b.Balanced(t)
 }
 
 // TestStampede kills 200 random connections, sessions, topic shards and retained
@@ -205,6 +206,7 @@ func TestStampede(t *testing.T) {
 	testkit.Eventually(t, "no route is left behind but the watcher's", func() bool {
 		return b.Metrics().Level(metrics.Routes) == 1 && b.Metrics().Level(metrics.Sessions) == 1
 	})
+	b.Balanced(t)
 	w.check()
 }
 

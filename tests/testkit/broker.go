@@ -82,6 +82,9 @@ func (b *Broker) stop(log *syncBuffer) {
 	if err := b.Stop(ctx); err != nil {
 		b.t.Error(err)
 	}
+	if s := b.Metrics().Ledger.Sheet(); s.Unaccounted() != 0 || s.Pending != 0 {
+		b.t.Errorf("the ledger does not balance when the node has stopped: %d unaccounted, %d pending: %+v", s.Unaccounted(), s.Pending, s)
+	}
 	select {
 	case err := <-b.GaveUp:
 		b.t.Errorf("the node gave up: %v", err)

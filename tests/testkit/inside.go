@@ -83,3 +83,13 @@ func Get[T any](t testing.TB, b *Broker, path string) []T {
 	}
 	return answer.Result.Objects
 }
+
+// Balanced waits until every message is accounted for: at a quiet point, when
+// nobody publishes any more.
+func (b *Broker) Balanced(t testing.TB) {
+	t.Helper()
+	Eventually(t, "every message is accounted for", func() bool {
+		s := b.Metrics().Ledger.Sheet()
+		return s.Unaccounted() == 0
+	})
+}

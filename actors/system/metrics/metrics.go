@@ -7,7 +7,11 @@
 // any goroutine may use it at any time.
 package metrics
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"emqttd/actors/system/ledger"
+)
 
 // Metric names one cumulative counter.
 type Metric int
@@ -84,6 +88,11 @@ type padded struct {
 
 // Registry is the set of counters of one node. The zero value is ready.
 type Registry struct {
+	// Ledger keeps the books of (message, subscription) pairs, Recent the last
+	// drops. Drop and DropUnmatched make the entries for what is not delivered.
+	Ledger ledger.Ledger
+	Recent ledger.Recent
+
 	counters [numMetrics]padded
 	drops    reasons
 	closes   reasons
@@ -130,13 +139,24 @@ func (r *Registry) Counters() []Value {
 }
 
 // Drop counts n (message, subscription) pairs that end without delivery, by
-// reason; Close a connection that ended, Refuse a CONNECT that was refused.
-func (r *Registry) Drop(reason string, n uint64) { r.drops.add(reason, n) }
+// reason. They were accepted (topics.Batch does that) and are pending no more.
+func (r *Registry) Drop(reason string, n uint64) {
+	r.drops.add(reason, n)
+	r.Ledger.End(ledger.StateOf(reason), int(n))
+}
 
-// Close counts a connection that ended for reason.
+// DropUnmatched counts n messages that end before anybody was found whom they
+// are for. Each is one pair of the ledger.
+func (r *Registry) DropUnmatched(reason string, n uint64) {
+	r.drops.add(reason, n)
+	r.Ledger.EndAtOnce(ledger.StateOf(reason), int(n))
+}
+
+// Close counts a connection that ended, by reason.
 func (r *Registry) Close(reason string) { r.closes.add(reason, 1) }
 
-// Refuse counts a connection that was turned away before it had a session.
+// Refuse counts a CONNECT that was refused, or a connection that was turned away
+// before, by reason.
 func (r *Registry) Refuse(reason string) { r.refusals.add(reason, 1) }
 
 // Overload counts what was done because too little memory was left.

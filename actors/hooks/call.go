@@ -57,7 +57,7 @@ func (h *Hooks) Acked(c *Client, m *protocol.Message) {
 func (h *Hooks) Publish(c *Client, m *protocol.Message) *protocol.Message {
 	list := h.messagePublish.load()
 	for i := range list {
-		next, verdict := h.publish(&list[i], c, m)
+		next, verdict := h.publish(list[i], c, m)
 		if verdict == Stop {
 			return nil
 		}
@@ -67,7 +67,9 @@ func (h *Hooks) Publish(c *Client, m *protocol.Message) *protocol.Message {
 }
 
 func (h *Hooks) publish(e *entry[OnPublish], c *Client, m *protocol.Message) (next *protocol.Message, v Verdict) {
+	e.calls.enter()
 	defer func() {
+		e.calls.leave()
 		if p := recover(); p != nil {
 			h.panicked(e.owner, MessagePublish, p)
 			next, v = m, Continue
@@ -83,14 +85,16 @@ func (h *Hooks) publish(e *entry[OnPublish], c *Client, m *protocol.Message) (ne
 func each[F any](h *Hooks, c *chain[F], at Point, call func(F) Verdict) {
 	list := c.load()
 	for i := range list {
-		if one(h, &list[i], at, call) == Stop {
+		if one(h, list[i], at, call) == Stop {
 			return
 		}
 	}
 }
 
 func one[F any](h *Hooks, e *entry[F], at Point, call func(F) Verdict) (v Verdict) {
+	e.calls.enter()
 	defer func() {
+		e.calls.leave()
 		if p := recover(); p != nil {
 			h.panicked(e.owner, at, p)
 			v = Continue

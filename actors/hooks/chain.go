@@ -13,15 +13,30 @@ type entry[F any] struct {
 	owner    string
 	priority int
 	f        F
+	calls    calls
+}
+
+// calls is how many calls are under way (the low 16 bits) and how many have ended.
+type calls struct{ word atomic.Uint64 }
+
+func (c *calls) enter() { c.word.Add(1) }
+
+func (c *calls) leave() { c.word.Add(1<<16 - 1) }
+
+// progress is the number of calls that have ended; ok is false if none is under
+// way.
+func (c *calls) progress() (ended uint64, ok bool) {
+	w := c.word.Load()
+	return w >> 16, w&(1<<16-1) != 0
 }
 
 // chain is the functions of a point: written under a lock, read as a snapshot.
 type chain[F any] struct {
 	mu   sync.Mutex
-	list atomic.Pointer[[]entry[F]] // nil: none
+	list atomic.Pointer[[]*entry[F]] // nil: none
 }
 
-func (c *chain[F]) load() []entry[F] {
+func (c *chain[F]) load() []*entry[F] {
 	if l := c.list.Load(); l != nil {
 		return *l
 	}
@@ -45,7 +60,7 @@ func (c *chain[F]) add(owner string, priority int, f any) error {
 			at = i
 		}
 	}
-	list = slices.Insert(list, at, entry[F]{owner, priority, fn})
+	list = slices.Insert(list, at, &entry[F]{owner: owner, priority: priority, f: fn})
 	c.list.Store(&list)
 	return nil
 }
@@ -66,7 +81,7 @@ func (c *chain[F]) remove(owner string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.load()
-	list := slices.DeleteFunc(slices.Clone(old), func(e entry[F]) bool { return e.owner == owner })
+	list := slices.DeleteFunc(slices.Clone(old), func(e *entry[F]) bool { return e.owner == owner })
 	if n = len(old) - len(list); n == 0 {
 		return 0
 	}
@@ -85,4 +100,13 @@ func (c *chain[F]) owners() []string {
 		names[i] = list[i].owner
 	}
 	return names
+}
+
+func (c *chain[F]) progress(owner string) (ended uint64, ok bool) {
+	for _, e := range c.load() {
+		if e.owner == owner {
+			return e.calls.progress()
+		}
+	}
+	return 0, false
 }

@@ -141,6 +141,26 @@ func TestAPanicLetsTheThingPassAndNamesTheOwner(t *testing.T) {
 	}
 }
 
+func TestAFunctionThatBlocksShowsNoProgress(t *testing.T) {
+	var h Hooks
+	block, inside := make(chan struct{}), make(chan struct{})
+	wait := func(*Client, *protocol.Message) Verdict { inside <- struct{}{}; <-block; return Continue }
+	if err := h.Add("a", MessageAcked, 0, wait); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { h.Acked(&Client{}, &protocol.Message{}); close(done) }()
+	<-inside
+	if ended, ok := h.Progress("a", MessageAcked); ended != 0 || !ok {
+		t.Errorf("under way: %d, %v", ended, ok)
+	}
+	close(block)
+	<-done
+	if ended, ok := h.Progress("a", MessageAcked); ended != 1 || ok {
+		t.Errorf("after it: %d, %v", ended, ok)
+	}
+}
+
 func TestCallingHooksAllocatesNothing(t *testing.T) {
 	var h Hooks
 	same := func(_ *Client, m *protocol.Message) (*protocol.Message, Verdict) { return m, Continue }

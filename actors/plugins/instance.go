@@ -1,0 +1,126 @@
+package plugins
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/kernel"
+)
+
+// instance is the actor of a loaded plugin: plugins/<name>. It dies of everything
+// that goes wrong in the plugin, and its supervisor starts it again.
+type instance struct {
+	host   *Host
+	plugin *Plugin
+	env    *Env
+	timer  *time.Timer
+	seen   []uint64 // calls of each hook that had ended when it was last looked at
+	stuck  int      // looks without progress
+	ending bool     // its actors end because it does
+}
+
+// crashed tells an instance that a hook of its plugin panicked.
+type crashed struct{ reason any }
+
+// look has an instance see whether its hooks block.
+type look struct{}
+
+// IgnoreDeadLetterLogging: they may come when the plugin has been unloaded.
+func (*crashed) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging implements the framework's interface.
+func (*look) IgnoreDeadLetterLogging() {}
+
+// A hook that has not returned for looks × lookEvery blocks its callers for good.
+const (
+	lookEvery = time.Second
+	looks     = 5
+)
+
+// Start implements kernel.Starter.
+func (i *instance) Start(c actor.Context) (err error) {
+	settings, err := i.host.ground.Settings(i.plugin.Name)
+	if err != nil {
+		return err
+	}
+	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
+	if err = i.begin(); err != nil {
+		i.env.ends()
+		return err
+	}
+	if len(i.env.children) > 0 {
+		if _, err = c.SpawnNamed(kernel.Supervisor(i.env.children), c.Self().Id+"/parts"); err != nil {
+			i.env.ends()
+			return err
+		}
+	}
+	i.seen = make([]uint64, len(i.env.hooked))
+	i.wait(c)
+	return nil
+}
+
+// begin runs the plugin's own start, whose panic is an error.
+func (i *instance) begin() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+	}()
+	return i.plugin.Start(i.env)
+}
+
+// Receive implements actor.Actor.
+func (i *instance) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *crashed:
+		panic(m.reason)
+	case *actor.Terminated:
+		if i.ending {
+			return
+		}
+		panic("its actors could not be kept running")
+	case *look:
+		i.look(c)
+	case *actor.Restarting, *actor.Stopping:
+		i.end()
+	case *actor.Stopped:
+		i.host.ended(i.plugin.Name)
+	}
+}
+
+func (i *instance) end() {
+	i.ending = true
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+	if i.env != nil {
+		i.env.ends()
+	}
+}
+
+func (i *instance) wait(c actor.Context) {
+	root, self := c.ActorSystem().Root, c.Self()
+	i.timer = time.AfterFunc(lookEvery, func() { root.Send(self, &look{}) })
+}
+
+// look gives up a plugin whose hooks hold up their callers: what waits in them
+// cannot be ended, but nobody else is to come to it.
+func (i *instance) look(c actor.Context) {
+	blocked := false
+	for n, at := range i.env.hooked {
+		ended, busy := i.host.ground.Hooks.Progress(i.plugin.Name, at)
+		blocked = blocked || busy && ended == i.seen[n]
+		i.seen[n] = ended
+	}
+	if !blocked {
+		i.stuck = 0
+	} else if i.stuck++; i.stuck >= looks {
+		i.host.blocked(i.plugin.Name)
+		i.end()
+		c.Stop(c.Self())
+		return
+	}
+	i.wait(c)
+}

@@ -1,0 +1,147 @@
+// Package plugins loads and unloads what extends the broker at run time. A plugin
+// is a supervised subtree, plugins/<name>, with what it has registered: hooks,
+// commands, access modules and HTTP routes. Unloading takes all of it back.
+//
+// A plugin that panics, in a hook or in an actor of its own, is ended and started
+// again; one that does so again and again, or whose hooks block, is unloaded with
+// an alarm. The broker goes on as if it had not been there.
+//
+// The supervisor of the tree is a child of the root; Host is the door to it, for
+// any goroutine. Instances take no messages but those of their own parts.
+package plugins
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"emqttd/actors/access"
+	"emqttd/actors/hooks"
+	"emqttd/actors/kernel"
+	"emqttd/actors/system/alarm"
+	"emqttd/protocol"
+)
+
+// Plugin is something that can be loaded by its name.
+type Plugin struct {
+	Name        string // also of its file, etc/plugins/<name>.conf
+	Version     string
+	Description string
+	// Start makes it run and registers what it does with env; it is called on the
+	// goroutine of the plugin's actor and must not block for long. What it has
+	// registered when it returns an error, or panics, is taken back.
+	Start func(env *Env) error
+}
+
+// Settings are those of etc/plugins/<name>.conf, by key.
+type Settings map[string]string
+
+// Command is a command of emqttd_ctl.
+type Command struct {
+	Name  string
+	Usage [][2]string // line and what it does
+	// Run gets the arguments behind the name and returns what to print and the exit
+	// code. It runs on a goroutine of its own.
+	Run func(args []string) (text string, code int)
+}
+
+// Ground is what a node offers to plugins. All functions may be called from any
+// goroutine.
+type Ground struct {
+	System *actor.ActorSystem
+	Node   string // its name
+	Hooks  *hooks.Hooks
+	Log    *slog.Logger
+	Alarm  func(alarm.Alarm)
+	// Settings reads the file of a plugin anew. A file that does not exist has none.
+	Settings func(plugin string) (Settings, error)
+	// Publish publishes a message as the broker does, without waiting.
+	Publish func(*protocol.Message)
+	// Subscribe and Unsubscribe act for the session of a client.
+	Subscribe   func(client, filter string, qos protocol.QoS) error
+	Unsubscribe func(client, filter string) error
+	// Command, Route and Access add something and return the function that takes it
+	// away again, or say what it clashes with. A pattern is that of http.ServeMux.
+	Command func(Command) (remove func(), err error)
+	Route   func(pattern string, h http.Handler) (remove func(), err error)
+	Access  func(access.Module) (remove func(), err error)
+	// File is where the names of the loaded plugins are kept, one in a line with a
+	// dot behind it, as EMQ does.
+	File string
+}
+
+// Env is what a plugin registers itself with. It may be used while Start runs.
+type Env struct {
+	*Ground
+	Name     string
+	Settings Settings
+	Log      *slog.Logger
+
+	children []kernel.ChildSpec
+	hooked   []hooks.Point
+	undo     []func()
+}
+
+// Hook has f called at a point; see package hooks for the types of functions and
+// for priorities.
+func (e *Env) Hook(at hooks.Point, priority int, f any) error {
+	if err := e.Hooks.Add(e.Name, at, priority, f); err != nil {
+		return err
+	}
+	e.hooked = append(e.hooked, at)
+	return nil
+}
+
+// AddCommand adds a command to emqttd_ctl.
+func (e *Env) AddCommand(c Command) error { return e.added(e.Command(c)) }
+
+// AddRoute adds a path to the HTTP API, below its authentication.
+func (e *Env) AddRoute(pattern string, h http.Handler) error { return e.added(e.Route(pattern, h)) }
+
+// AddAccess adds a module behind those of the access chain.
+func (e *Env) AddAccess(m access.Module) error { return e.added(e.Access(m)) }
+
+func (e *Env) added(remove func(), err error) error {
+	if err == nil {
+		e.undo = append(e.undo, remove)
+	}
+	return err
+}
+
+// Actor adds an actor to the plugin's subtree, plugins/<plugin>/parts/<name>. It
+// starts when Start has returned.
+func (e *Env) Actor(name string, props *actor.Props) {
+	e.children = append(e.children, kernel.ChildSpec{Name: name, Props: props, Restart: kernel.Permanent})
+}
+
+// OnStop has f called when the plugin ends, after its hooks have been taken away;
+// the last one that was added comes first.
+func (e *Env) OnStop(f func()) { e.undo = append(e.undo, f) }
+
+// ends takes back what was registered. A function that panics does not keep the
+// others from being called.
+func (e *Env) ends() {
+	e.Hooks.Remove(e.Name)
+	for i := len(e.undo) - 1; i >= 0; i-- {
+		e.safely(e.undo[i])
+	}
+	e.undo, e.hooked, e.children = nil, nil, nil
+}
+
+func (e *Env) safely(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.Error("a plugin panicked while it was ended", "panic", p)
+		}
+	}()
+	f()
+}
+
+// Errors of loading and unloading, in EMQ's words.
+var (
+	ErrNotFound       = errors.New("not_found")
+	ErrAlreadyStarted = errors.New("already_started")
+	ErrNotStarted     = errors.New("not_started")
+)

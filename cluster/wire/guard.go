@@ -24,7 +24,7 @@ type Refusal uint8
 
 // The reasons for refusing, in the order of the checks.
 const (
-	RefusedMethod    Refusal = iota // any method but /remote.Remoting/Receive
+	RefusedMethod    Refusal = iota // any method but /remote.Remoting/Receive and the link's
 	RefusedCookie                   // no cookie, or a wrong one
 	RefusedMalformed                // an index outside its table, another serializer, a forged sender
 	RefusedType                     // a message type that nobody may send from outside: Stop, Watch, Terminated, …
@@ -54,13 +54,14 @@ type guard struct {
 	token   string
 	targets map[string]bool
 	address func() string
+	accept  func(Stream) // nil: no links
 	logger  *slog.Logger
 	counts  [refusals]atomic.Uint64
 	logged  atomic.Int64 // unix second of the last line in the log: an attack must not fill the disk
 }
 
 func newGuard(o Options, address func() string) *guard {
-	g := &guard{token: token(o.Cookie), targets: map[string]bool{}, address: address, logger: o.Logger}
+	g := &guard{token: token(o.Cookie), targets: map[string]bool{}, address: address, accept: o.Accept, logger: o.Logger}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,7 +88,7 @@ func (g *guard) refuse(r Refusal, detail string) {
 
 // admit is the first door: it runs before gRPC creates a stream or reads one byte of a message.
 func (g *guard) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if info.FullMethodName != receiveMethod {
+	if !g.serves(info.FullMethodName) {
 		g.refuse(RefusedMethod, info.FullMethodName)
 		return nil, status.Error(codes.Unimplemented, "method not allowed")
 	}
@@ -97,6 +98,11 @@ func (g *guard) admit(ctx context.Context, info *tap.Info) (context.Context, err
 		return nil, status.Error(codes.Unauthenticated, "wrong cookie")
 	}
 	return ctx, nil
+}
+
+// serves reports whether a method is one of the two that the door has.
+func (g *guard) serves(method string) bool {
+	return method == receiveMethod || method == linkMethod && g.accept != nil
 }
 
 // unary refuses every unary call, whatever admit said: the framework's handlers panic.
@@ -113,9 +119,12 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 			err = status.Error(codes.Internal, "message refused")
 		}
 	}()
-	if info.FullMethod != receiveMethod {
+	if !g.serves(info.FullMethod) {
 		g.refuse(RefusedMethod, info.FullMethod)
 		return status.Error(codes.Unimplemented, "method not allowed")
+	}
+	if info.FullMethod == linkMethod {
+		return next(srv, ss)
 	}
 	return next(srv, &guardedStream{ServerStream: ss, guard: g})
 }

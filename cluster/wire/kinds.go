@@ -10,9 +10,17 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// Version is the first byte of every body. A reader refuses versions it does not know, and msgpack maps let fields be
-// added within one version: old readers skip what they do not know, new readers see zero values.
-const Version = 1
+// The first byte of every body is the version of the rules by which it was written. A reader takes the current one and
+// the one before, and msgpack maps let fields be added within one version: old readers skip what they do not know, new
+// readers see zero values. So nodes of two consecutive versions understand each other.
+const (
+	// Version is the newest version that this node reads. Nodes that link agree on the highest one that both read.
+	// 1: the command line's messages. 2: links; the rules for bodies are those of 1.
+	Version = 2
+	// Oldest is the oldest version that this node reads, and the one that Encode writes, because it is not always known
+	// who will read. What only a newer version can say is sent to those alone that have agreed to it.
+	Oldest = 1
+)
 
 // MaxBody is the largest body in bytes which a node accepts. Larger payloads are sent in chunks of 256 KB; the rest is
 // head room, and a full batch of 100 still fits the 64 MB receive limit. It also bounds how deep a hostile body can
@@ -65,7 +73,7 @@ func known(kind uint32) bool {
 // Encode builds the frame of a message of a registered kind. The frame shares nothing with v.
 func Encode(kind uint32, v any) (Serialized, error) {
 	var body bytes.Buffer
-	body.WriteByte(Version)
+	body.WriteByte(Oldest)
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
 	enc.Reset(&body)
@@ -84,7 +92,7 @@ func decode(kind uint32, data []byte) Message {
 	if !ok {
 		return &Unreadable{Kind: kind, Err: errKind}
 	}
-	if len(data) == 0 || data[0] != Version {
+	if len(data) == 0 || !Readable(data[0]) {
 		return &Unreadable{Kind: kind, Err: errVersion}
 	}
 	v := create.(func() any)()
@@ -93,6 +101,9 @@ func decode(kind uint32, data []byte) Message {
 	}
 	return v.(Message)
 }
+
+// Readable reports whether this node reads bodies of a version.
+func Readable(version byte) bool { return version >= Oldest && version <= Version }
 
 // Decode makes the message of a kind from its body. What cannot be read becomes an
 // *Unreadable.

@@ -37,6 +37,7 @@ type Options struct {
 	Cookie    string       // the secret that both sides share; must not be empty
 	TLS       *tls.Config  // nil = plain text. Used for both directions: set Certificates, RootCAs, ClientCAs, ClientAuth
 	Targets   []string     // ids of the actors that may be sent to from outside; futures always may
+	Accept    func(Stream) // called on a goroutine of its own for each stream that another node opens; it must Close it. nil = none may
 	Logger    *slog.Logger // nil = silent
 }
 
@@ -155,6 +156,8 @@ func serverOptions(g *guard, tlsConfig *tls.Config) []grpc.ServerOption {
 		grpc.InTapHandle(g.admit),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
+		grpc.UnknownServiceHandler(g.link),
+		grpc.InitialWindowSize(linkWindow), grpc.InitialConnWindowSize(linkWindow),
 		grpc.MaxRecvMsgSize(maxRecvMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(16 << 10),

@@ -33,6 +33,7 @@ type Config struct {
 	Log      Log         `conf:"log"`
 	MQTT     MQTT        `conf:"mqtt"`
 	Retainer Retainer    `conf:"retainer"`
+	Module   Module      `conf:"module"`
 	Access   AccessChain `conf:"access"`
 	ACL      ACL         `conf:"acl"`
 	Auth     Auth        `conf:"auth"`

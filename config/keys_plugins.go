@@ -3,9 +3,12 @@ package config
 func moduleKeys() []Key {
 	const s = "Modules"
 	return join(
-		notYet(s, "presence messages",
-			Key{Name: "module.presence", Kind: Flag, Default: "on", Harmless: []string{"off", "false"}, Doc: "Publish when clients come and go."},
-			Key{Name: "module.presence.qos", Kind: Int, Default: "1", Doc: "QoS of these messages."}),
+		supported(s,
+			Key{
+				Name: "module.presence", Kind: Flag, Default: "on",
+				Doc: "Publish $SYS/brokers/<node>/clients/<clientid>/connected and disconnected when clients come and go.",
+			},
+			Key{Name: "module.presence.qos", Kind: Int, Default: "1", Doc: "QoS of these messages, 0 to 2."}),
 		notYet(s, "subscriptions made by the broker",
 			Key{Name: "module.subscription", Kind: Flag, Default: "off", Harmless: []string{"off", "false"}, Doc: "Subscribe clients when they connect."},
 			Key{Name: "module.subscription.$n.topic", Doc: "The topic; %c is the client, %u the user."},

@@ -74,6 +74,7 @@ type connection struct {
 	phase    phase
 	retried  bool
 	relieved bool        // the outbox has had room again before the session was known
+	came     bool        // presence was told that the client has come
 	done     *readerDone // how it ended: why, and how the client took its leave; nil before
 }
 
@@ -248,6 +249,8 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	}
 	c.reader.c, c.reader.session, c.reader.ephemeral = c, m.Session, a.expiry == 0
 	c.reader.enhanced = a.enhanced
+	c.came = true
+	c.rt.tellConnected(c.client, protocol.Success) // before anything that the client does
 	c.reader.run(a.rest)
 	if c.identity.Outdated() { // the rules changed while it came in
 		go c.rejudge()
@@ -373,6 +376,7 @@ func (c *connection) refuse(code protocol.ReasonCode) {
 	c.box.Send(p.Append(nil, c.client.Version))
 	c.rt.Metrics.Inc(metrics.PacketsConnack)
 	c.rt.Metrics.Inc(metrics.PacketsSent)
+	c.rt.tellConnected(c.client, code)
 }
 
 // stop closes the socket and says good-bye to the session. It runs after a
@@ -400,6 +404,9 @@ func (c *connection) stop(ctx actor.Context) {
 		ctx.Send(c.session, &sessions.Detach{
 			Generation: c.gen, Normal: c.done.normal, Expiry: c.done.expiry, HasExpiry: c.done.hasExpiry,
 		})
+	}
+	if c.came && c.done.reason != "conflict" { // else another connection of it has come
+		c.rt.Presence.Disconnected(c.client.ClientID, c.client.Username, c.done.reason)
 	}
 	c.box.finish()
 	c.flow.Close()

@@ -368,6 +368,7 @@ func (h *handshake) connack(code protocol.ReasonCode, server string) {
 	h.rt.Metrics.Add(metrics.BytesSent, uint64(n))
 	h.rt.Metrics.Inc(metrics.PacketsSent)
 	h.rt.Metrics.Inc(metrics.PacketsConnack)
+	h.tellRefused(code)
 	_ = h.t.CloseWrite()
 }
 

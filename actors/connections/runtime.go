@@ -35,6 +35,7 @@ import (
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
+	"emqttd/actors/system/presence"
 	"emqttd/protocol"
 )
 
@@ -61,6 +62,9 @@ type Runtime struct {
 	Features        Features
 	PublishRate     int              // messages per second of a client identifier; 0 is no limit
 	Memory          *memory.Governor // nil: there is enough
+
+	// Presence is told of every client that comes and goes.
+	Presence presence.Switch
 
 	// ShuttingDown is set when the node begins to stop, so that clients of
 	// MQTT 5 are told.

@@ -18,6 +18,7 @@ import (
 	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
+	"emqttd/actors/system/presence"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
 	"emqttd/cluster/wire"
@@ -151,6 +152,11 @@ func (n *Node) buildConnections() error {
 		},
 		PublishRate: m.MaxPublishRate, Memory: n.governor(),
 	}
+	if c := &n.config.Module; c.Presence {
+		n.connections.Presence.Set(presence.New(presence.Options{
+			Node: n.config.Node.Name, QoS: protocol.QoS(c.PresenceQoS), Publish: n.sessions.PublishOne,
+		}))
+	}
 	return nil
 }
 
@@ -222,8 +228,12 @@ func (n *Node) brokerOptions() broker.Options {
 	}
 }
 
-// say publishes a $SYS message.
+// say publishes a $SYS message. One whose name has a wildcard, because a client
+// identifier in it has, cannot be.
 func (n *Node) say(name, payload string, retain bool) {
+	if topic.CheckName(topic.Name(name)) != nil {
+		return
+	}
 	n.sessions.PublishOne(&protocol.Message{
 		Topic: topic.Name(name), Payload: []byte(payload), Retain: retain, Sys: true,
 		Arrived: time.Now().UnixMilli(),

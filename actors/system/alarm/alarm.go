@@ -52,13 +52,25 @@ func (b *Board) Take(a Alarm) {
 	switch {
 	case a.Cleared && on:
 		b.log.Info("alarm cleared", "alarm", a.ID)
-		b.say(a.ID+"/clear", map[string]any{"id": a.ID, "ts": now.Unix()})
+		b.say(a.ID+"/clear", cleared{a.ID, now.Unix()})
 	case !a.Cleared && !on:
 		b.log.Warn("alarm", "alarm", a.ID, "severity", a.Severity, "title", a.Title, "summary", a.Summary)
-		b.say(a.ID+"/alert", map[string]any{
-			"id": a.ID, "severity": a.Severity, "title": a.Title, "summary": a.Summary, "ts": now.Unix(),
-		})
+		b.say(a.ID+"/alert", alert{a.ID, a.Severity, a.Title, a.Summary, now.Unix()})
 	}
+}
+
+// alert and cleared are the objects of EMQ.
+type alert struct {
+	ID       string `json:"id"`
+	Severity string `json:"severity"`
+	Title    string `json:"title"`
+	Summary  string `json:"summary"`
+	TS       int64  `json:"ts"`
+}
+
+type cleared struct {
+	ID string `json:"id"`
+	TS int64  `json:"ts"`
 }
 
 func (b *Board) say(name string, v any) {

@@ -9,6 +9,7 @@ package broker
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,6 +24,7 @@ const Description = "Go MQTT Broker"
 // Options of the broker actor.
 type Options struct {
 	Node     string
+	Nodes    func() []string // names of the running nodes; nil: there is only this one
 	Version  string
 	Started  time.Time
 	Interval time.Duration // between two rounds of everything but uptime and datetime; 0 is never
@@ -84,13 +86,17 @@ func (b *broker) second() {
 	for !now.Before(b.next) { // rounds that were slept through are not made up for
 		b.next = b.next.Add(b.o.Interval)
 	}
-	b.o.Publish("$SYS/brokers", b.o.Node, true)
+	nodes := []string{b.o.Node}
+	if b.o.Nodes != nil {
+		nodes = b.o.Nodes()
+	}
+	b.o.Publish("$SYS/brokers", strings.Join(nodes, ","), true)
 	b.say("version", b.o.Version, true)
 	b.say("sysdescr", Description, true)
 	for _, v := range b.o.Metrics.Stats() {
 		b.say("stats/"+v.Name, strconv.FormatUint(v.Value, 10), false)
 	}
-	for _, v := range b.o.Metrics.Counters() {
+	for _, v := range b.o.Metrics.Standard() {
 		b.say("metrics/"+v.Name, strconv.FormatUint(v.Value, 10), false)
 	}
 }

@@ -120,15 +120,20 @@ type Value struct {
 	Value uint64
 }
 
-// Counters lists every counter in the order of its declaration, followed by
-// the gauge messages/retained, as EMQ shows it among the metrics, and by
-// messages/dropped/<reason> and overload/<what> for each that has occurred.
-func (r *Registry) Counters() []Value {
+// Standard lists every counter in the order of its declaration, followed by the
+// gauge messages/retained, as EMQ 2.3 shows it among the metrics.
+func (r *Registry) Standard() []Value {
 	vs := make([]Value, 0, int(numMetrics)+1)
 	for m := range numMetrics {
 		vs = append(vs, Value{m.String(), r.Get(m)})
 	}
-	vs = append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
+	return append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
+}
+
+// Counters is Standard and what EMQ has not: messages/dropped/<reason> and
+// overload/<what> for each that has occurred.
+func (r *Registry) Counters() []Value {
+	vs := r.Standard()
 	for _, d := range r.Drops() {
 		vs = append(vs, Value{"messages/dropped/" + d.Name, d.Value})
 	}

@@ -51,8 +51,8 @@ type account struct {
 
 // Account is one as it is listed.
 type Account struct {
-	Name      string
-	Superuser bool
+	Name      string `json:"name"`
+	Superuser bool   `json:"superuser"`
 }
 
 // ErrExists is that there is such an account already.

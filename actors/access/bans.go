@@ -25,12 +25,12 @@ const (
 
 // Ban keeps somebody out.
 type Ban struct {
-	Kind   BanKind
-	Who    string
-	Until  time.Time // zero is for ever
-	Reason string
-	By     string
-	At     time.Time
+	Kind   BanKind   `json:"kind"`
+	Who    string    `json:"who"`
+	Until  time.Time `json:"until,omitzero"` // zero is for ever
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
 }
 
 // Bans are the bans in force. They are in memory; a Table keeps them. A nil Bans

@@ -7,17 +7,22 @@ import (
 
 // ModuleStats are what a module has answered so far.
 type ModuleStats struct {
-	Name string
+	Name string `json:"name"`
 	// OK, Denied and Ignored count CONNECTs by the module's answer.
-	OK, Denied, Ignored uint64
+	OK      uint64 `json:"ok"`
+	Denied  uint64 `json:"denied"`
+	Ignored uint64 `json:"ignored"`
 	// Errors counts all questions that it could not answer; of these Timeouts took
 	// too long, Rejected found too many others waiting, and Open came while it was
 	// left alone.
-	Errors, Timeouts, Rejected, Open uint64
+	Errors   uint64 `json:"errors"`
+	Timeouts uint64 `json:"timeouts"`
+	Rejected uint64 `json:"rejected"`
+	Open     uint64 `json:"open"`
 	// Calls are under way or wait.
-	Calls int
+	Calls int `json:"calls"`
 	// Breaker is closed, half-open or open; empty for a module without a Guard.
-	Breaker string
+	Breaker string `json:"breaker,omitempty"`
 }
 
 // counters of a step.

@@ -208,17 +208,17 @@ func TestCommandThatHangsTimesOutAndTheOthersGoOn(t *testing.T) {
 func TestPluginsRegisterCommandsByMessage(t *testing.T) {
 	pid, system := spawn(t, admin.Options{Sources: fakenode.New().Sources()})
 	ask := func() *admin.Result {
-		v, err := system.Root.RequestFuture(pid, &admin.Command{Args: []string{"retainer"}}, 5*time.Second).Result()
+		v, err := system.Root.RequestFuture(pid, &admin.Command{Args: []string{"recon"}}, 5*time.Second).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return v.(*admin.Result)
 	}
-	system.Root.Send(pid, &admin.Register{Handler: &admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "7\n"} }}})
+	system.Root.Send(pid, &admin.Register{Handler: &admin.Handler{Name: "recon", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "7\n"} }}})
 	if r := ask(); r.Text != "7\n" {
 		t.Errorf("%+v", r)
 	}
-	system.Root.Send(pid, &admin.Unregister{Name: "retainer"})
+	system.Root.Send(pid, &admin.Unregister{Name: "recon"})
 	if r := ask(); r.ExitCode != admin.ExitUsage {
 		t.Errorf("%+v", r)
 	}

@@ -57,6 +57,7 @@ func coreHandlers() []*Handler {
 		{Name: "actors", Run: actors, Usage: []Usage{
 			{"actors tree [<Name>] [--shape] [--all]", "Show the supervision tree"},
 
+			{"actors top [--once] [--by mailbox|rate] [<N>]", "Show the busiest actors, again and again or once"},
 			{"actors show <Name>", "Show an actor"},
 			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
 		}},
@@ -72,7 +73,7 @@ func coreHandlers() []*Handler {
 			{"drain off", "Take clients again"},
 		}},
 	}
-	return append(all, accessHandlers()...)
+	return slices.Concat(all, []*Handler{retainerHandler(), clusterHandler()}, vmHandlers(), accessHandlers(), operatorHandlers())
 }
 
 // drain empties a node of its clients, so that it can be stopped without a storm.

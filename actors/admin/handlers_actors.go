@@ -17,12 +17,14 @@ func actors(r *Request) Result {
 	switch {
 	case verb == "tree":
 		return tree(r, args)
+	case verb == "top":
+		return top(r, args)
 	case verb == "show" && len(args) == 1:
 		a, ok := r.Sources.Inspect(actorID(args[0]))
 		if !ok {
 			return notFound()
 		}
-		return Result{Text: describe(a)}
+		return one(r, a, describe)
 	case verb == "kill" && len(args) == 1:
 		id := actorID(args[0])
 		if id == rootID {
@@ -61,6 +63,9 @@ func tree(r *Request, args []string) Result {
 	root, ok := r.Sources.Tree(id, all && !shape)
 	if !ok {
 		return notFound()
+	}
+	if r.JSON {
+		return slicePage(r, flatten(nil, root), nil)
 	}
 	var lines []string
 	if shape {
@@ -120,9 +125,19 @@ func isSharded(a Actor) bool {
 	return len(a.Children) > 0
 }
 
-func describe(a Actor) string {
-	var b strings.Builder
-	line := func(key string, value any) { fmt.Fprintf(&b, "%-10s: %v\n", key, value) }
+// flatten makes rows of a tree, each actor before those below it: it may be too long for one object.
+func flatten(rows []Actor, a Actor) []Actor {
+	children := a.Children
+	a.Children = nil
+	rows = append(rows, a)
+	for _, c := range children {
+		rows = flatten(rows, c)
+	}
+	return rows
+}
+
+func describe(b *strings.Builder, a Actor) {
+	line := func(key string, value any) { fmt.Fprintf(b, "%-10s: %v\n", key, value) }
 	line("id", safe(a.ID))
 	if a.Kind != "" {
 		line("kind", a.Kind)
@@ -130,5 +145,4 @@ func describe(a Actor) string {
 	line("children", a.ChildCount)
 	line("mailbox", a.Mailbox)
 	line("restarts", a.Restarts)
-	return b.String()
 }

@@ -68,6 +68,36 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"actors tree nobody", "Not Found.\n", 1},
 		{"actors show admin", "id        : node/admin\nkind      : *admin.admin\nchildren  : 0\nmailbox   : 3\nrestarts  : 0\n", 0},
 		{"actors show nobody", "Not Found.\n", 1},
+		{"actors top --once 2", "3 actors looked at, 5 left out\n" +
+			"actor                                               mailbox   messages/s\n" +
+			"node/topics/0                                             3          7.0\n" +
+			"node/admin                                                3          0.5\n", 0},
+		{"actors top --once --by rate 1", "3 actors looked at, 5 left out\n" +
+			"actor                                               mailbox   messages/s\n" +
+			"node/sessions/1                                           0        120.0\n", 0},
+		{"listeners stop tcp 1883", "Stop tcp listener on 1883 successfully.\n", 0},
+		{"listeners restart mqtt:tcp 0.0.0.0:1883", "Restart mqtt:tcp listener on 0.0.0.0:1883 successfully.\n", 0},
+		{"listeners start tcp 1", "Failed to Start tcp listener on 1, error:not_found\n", 1},
+		{"listeners stop ssl 1883", "Failed to stop ssl listener on 1883, error:not_found\n", 1},
+		{"retainer info", "retained/total: 0\n", 0},
+		{"retainer topics", "r/1\nr/2\n", 0},
+		{"retainer clean", "Cleaned 2 retained messages\n", 0},
+		{"cluster status", "Cluster status: [{running_nodes,['emq@127.0.0.1']}]\n", 0},
+		{"admins list", "User(admin, tags=administrator, role=admin)\n", 0},
+		{"admins add ann pw operator", "ok\n", 0},
+		{"admins add admin pw", "Error: already existed\n", 1},
+		{"admins passwd admin pw", "ok\n", 0},
+		{"admins passwd nobody pw", "Not Found.\n", 1},
+		{"admins del nobody", "Not Found.\n", 1},
+		{"admins del admin", "Error: admin may not be deleted, nor lose his role\n", 1},
+		{"apikeys list", "", 0},
+		{"apikeys add nothing", "Error: expected viewer, operator or admin; got \"nothing\"\n", 1},
+		{"apikeys add viewer soon", "Error: expected a duration such as 720h, or forever; got \"soon\"\n", 1},
+		{"apikeys del nobody", "Not Found.\n", 1},
+		{"mnesia", "table/clients               : 2\ntable/routes                : 2\nstore/refusing              : 0\nstore/disk_bytes            : 4096\n", 0},
+		{"show mqtt.max_packet_size --app=emqttd", "mqtt.max_packet_size                     64KB                 size                 emqttd\n", 0},
+		{"show nothing", "Not Found.\n", 1},
+		{"set mqtt.max_packet_size=1KB --app=emqttd", "Error: settings are changed in etc/emq.conf, and in force from the next start on\n", 1},
 		{"actors kill sessions/1", "ok\n", 0},
 		{"actors kill nobody", "Not Found.\n", 1},
 		{"actors kill node", "Error: the root is not killed; use `emqttd stop`\n", 1},
@@ -139,12 +169,93 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeTwo(t *testing.T) {
 	for _, args := range []string{
 		"clients", "clients list all", "clients kick", "sessions list odd", "sessions", "routes x", "topics x y z",
 		"subscriptions add c1 t", "listeners stop", "listeners pause tcp.external", "actors", "actors tree a b", "broker x", "node", "drain a b", "drain --all", "status x",
+		"actors top --by name", "actors top 0", "retainer", "cluster", "admins", "admins add x", "apikeys add", "vm all of it", "vm shoes", "mnesia x",
+		"show a b", "listeners pause tcp 1883",
 	} {
 		got, code := ctl(t, src, strings.Fields(args)...)
 		name := strings.Fields(args)[0]
 		if code != admin.ExitUsage || !strings.HasPrefix(got, name) || !strings.Contains(got, "# ") {
 			t.Errorf("%s: %d\n%s", args, code, got)
 		}
+	}
+}
+
+// Each command that shows something says the same in JSON, one object a line.
+func TestRowsAreShownAsJSONOneALine(t *testing.T) {
+	for args, want := range map[string]string{
+		"status": `{"node":"emq@127.0.0.1","running":true,"version":"0.1.0","allow_anonymous":true}`,
+		"clients show c1": `{"client_id":"c1","username":"","ip":"127.0.0.1","port":52011,"clean_session":true,"protocol_version":4,` +
+			`"keepalive":60,"connected_at":"` + fakenode.Since.Format(time.RFC3339) + `"}`,
+		"clients show nobody": `{"error":"Not Found."}`,
+		"clients kick c1":     `{"result":"ok"}`,
+		"broker stats":        `{"clients/count":2,"clients/max":5,"routes/count":2}`,
+		"topics list":         "{\"topic\":\"a/#\"}\n{\"topic\":\"b//c/\"}",
+		"topics show a/#":     `{"topic":"a/#","nodes":["emq@127.0.0.1"]}`,
+		"routes list":         "{\"topic\":\"a/#\",\"node\":\"emq@127.0.0.1\"}\n{\"topic\":\"b//c/\",\"node\":\"emq@127.0.0.1\"}",
+		"subscriptions show c1": "{\"client_id\":\"c1\",\"topic\":\"a/#\",\"qos\":1}\n" +
+			`{"client_id":"c1","topic":"b//c/","share":"g","qos":0}`,
+		"listeners": `{"name":"tcp.external","stopped":false,"protocol":"mqtt:tcp","listen":"0.0.0.0:1883","acceptors":16,` +
+			`"max_clients":102400,"current_clients":2,"shutdown_count":{"keepalive_timeout":3,"closed":10}}`,
+		"actors tree node/nothing":  `{"error":"Not Found."}`,
+		"actors show admin":         `{"id":"node/admin","name":"admin","kind":"*admin.admin","mailbox":3,"restarts":0,"child_count":0}`,
+		"actors top --once 1":       `{"looked_at":3,"left_out":5,"actors":[{"id":"node/topics/0","mailbox":3,"rate":7}]}`,
+		"cluster status":            `{"running_nodes":["emq@127.0.0.1"]}`,
+		"subscriptions add x y z":   `{"error":"QoS should be 0, 1, 2"}`,
+		"users list":                "{\"name\":\"boss\",\"superuser\":true}\n{\"name\":\"joe\",\"superuser\":false}",
+		"admins list":               `{"name":"admin","tags":"administrator","role":"admin"}`,
+		"show mqtt.max_packet_size": `{"key":"mqtt.max_packet_size","value":"64KB","datatype":"size"}`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			got, _ := run(t, &admin.Options{Sources: fakenode.New().Sources()}, admin.Command{Args: strings.Fields(args), JSON: true})
+			if got != want+"\n" {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+	rows, _ := run(t, &admin.Options{Sources: fakenode.New().Sources()}, admin.Command{Args: []string{"actors", "tree"}, JSON: true})
+	if n := strings.Count(rows, `{"id":"node`); n != 5 || strings.Count(rows, "\n") != 5 {
+		t.Errorf("%d actors:\n%s", n, rows)
+	}
+}
+
+func TestVMShowsWhatGoHasInThePlaceOfErlang(t *testing.T) {
+	src := fakenode.New().Sources()
+	all, code := ctl(t, src, "vm")
+	parts := ""
+	for _, part := range []string{"load", "memory", "process", "io", "ports"} {
+		got, code := ctl(t, src, "vm", part)
+		if code != 0 || got == "" {
+			t.Errorf("%s: %d %q", part, code, got)
+		}
+		parts += got
+	}
+	names := regexp.MustCompile(`(?m)^(\S+) +: `)
+	if got, want := names.FindAllString(all, -1), names.FindAllString(parts, -1); code != 0 || !slices.Equal(got, want) {
+		t.Errorf("%d: all is %q, the parts are %q", code, got, want)
+	}
+	for _, line := range []string{"cpu/load1               : ", "process/count           : 1234\n", "ports/count           : 2\n", "io/max_fds              : "} {
+		if !strings.Contains(all, line) {
+			t.Errorf("%q is missing in\n%s", line, all)
+		}
+	}
+}
+
+func TestAKeyIsMadeAndItsSecretShownOnce(t *testing.T) {
+	f := fakenode.New()
+	made, code := ctl(t, f.Sources(), "apikeys", "add", "operator", "720h", "for the backup")
+	m := regexp.MustCompile(`^id      : (\S+)\nsecret  : (\S+)\n$`).FindStringSubmatch(made)
+	if code != 0 || m == nil {
+		t.Fatalf("%d %s", code, made)
+	}
+	if _, err := f.Operators.Check(t.Context(), m[1], m[2], false); err != nil {
+		t.Error(err)
+	}
+	list, _ := ctl(t, f.Sources(), "apikeys", "list")
+	if strings.Contains(list, m[2]) || !strings.HasPrefix(list, "Key("+m[1]+", role=operator, created_at=") || !strings.HasSuffix(list, ", note=for the backup)\n") {
+		t.Error(list)
+	}
+	if got, code := ctl(t, f.Sources(), "apikeys", "del", m[1]); code != 0 || got != "ok\n" {
+		t.Errorf("%d %s", code, got)
 	}
 }
 
@@ -222,17 +333,17 @@ func TestPluginCommandOverridesInItsPlaceAndLeavesAgain(t *testing.T) {
 		return out
 	}
 	before := names()
-	r.Set(&admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "1"} }})
+	r.Set(&admin.Handler{Name: "recon", Run: func(*admin.Request) admin.Result { return admin.Result{Text: "1"} }})
 	r.Set(&admin.Handler{Name: "last", Run: func(*admin.Request) admin.Result { return admin.Result{} }})
-	r.Set(&admin.Handler{Name: "retainer", Run: func(*admin.Request) admin.Result { panic("boom") }})
-	if got := names(); !slices.Equal(got, append(slices.Clone(before), "retainer", "last")) {
+	r.Set(&admin.Handler{Name: "recon", Run: func(*admin.Request) admin.Result { panic("boom") }})
+	if got := names(); !slices.Equal(got, append(slices.Clone(before), "recon", "last")) {
 		t.Errorf("order %v", got)
 	}
-	res := r.Run(&admin.Options{Sources: fakenode.New().Sources()}, &admin.Command{Args: []string{"retainer"}})
+	res := r.Run(&admin.Options{Sources: fakenode.New().Sources()}, &admin.Command{Args: []string{"recon"}})
 	if res.ExitCode != 1 || res.Text != "RPC to emq@127.0.0.1 error: boom\n" {
 		t.Errorf("a panic gave %+v", res)
 	}
-	r.Remove("retainer")
+	r.Remove("recon")
 	r.Remove("last")
 	if got := names(); !slices.Equal(got, before) {
 		t.Errorf("left over: %v", got)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"emqttd/actors/access"
+	"emqttd/actors/admin/events"
+	"emqttd/actors/admin/operators"
 )
 
 // Sources is everything that the admin actor and the HTTP API know of the node: functions that actors/node fills in.
@@ -66,7 +68,33 @@ type Sources struct {
 	Inspect func(id string) (Actor, bool) // one actor, without its children
 	Kill    func(id string) bool          // crashes the actor; false when there is none
 
+	// Loads looks twice, some time apart, at no more than limit actors: see ActorLoad. turn is counted up from one call to
+	// the next, so that each looks at others. left is how many were not looked at.
+	Loads func(limit, turn int, apart time.Duration) (loads []ActorLoad, left int)
+	// Actors is how many actors there are.
+	Actors func() int
+
 	Publish func(PublishRequest) error // nil when the message was taken over
+
+	RetainedTopics func(cursor string, limit int) (page []string, next string)
+	CleanRetained  func() (int, error) // returns how many messages there were
+
+	// Contents is what is on its way to a client and what waits for it, at most limit messages of each; false when there is
+	// no such session.
+	Contents func(id string, limit int) (SessionContents, bool)
+	Alarms   func() []AlarmInfo // those that are on
+	Settings func() []Setting   // the configuration that is in force, without secrets
+
+	// Operators may use the HTTP API.
+	Operators *operators.Accounts
+	// Events tells what changes.
+	Events *events.Hub
+
+	// Seek finds a cursor of a list from which its row is no more than some hundred rows away: behind the cursor row begins
+	// at that number. For lists that are asked for by page numbers.
+	SeekClients       func(row int) (cursor string, behind int)
+	SeekSessions      func(row int) (cursor string, behind int)
+	SeekSubscriptions func(row int) (cursor string, behind int)
 
 	// Recovering says how far the recovery is while the node starts, for example "sessions: 12000"; empty otherwise.
 	Recovering func() string
@@ -190,4 +218,48 @@ type PublishRequest struct {
 	Payload  []byte // owned by the receiver from now on
 	QoS      byte   // 0, 1 or 2
 	Retain   bool
+}
+
+// ActorLoad is what one actor has to do.
+type ActorLoad struct {
+	ID      string  `json:"id"`
+	Mailbox int     `json:"mailbox"` // messages waiting
+	Rate    float64 `json:"rate"`    // messages handled in a second
+}
+
+// QueuedMessage is a message on its way to a client, or waiting for it. Its payload is not shown.
+type QueuedMessage struct {
+	Topic   string    `json:"topic"`
+	QoS     byte      `json:"qos"` // at which the client gets it
+	Size    int       `json:"size"`
+	From    string    `json:"from"`
+	Arrived time.Time `json:"arrived_at"`
+	// Of one that is on its way:
+	PacketID uint16     `json:"packet_id,omitempty"`
+	Waits    string     `json:"waits_for,omitempty"` // puback, pubrec, pubcomp
+	Sent     *time.Time `json:"sent_at,omitempty"`   // nil: not yet on this connection
+}
+
+// SessionContents is what a session holds for its client.
+type SessionContents struct {
+	Inflight []QueuedMessage `json:"inflight"`
+	Queue    []QueuedMessage `json:"queue"`
+	// QueueLen is how many wait, those on disk and those beyond the limit included.
+	QueueLen int `json:"queue_length"`
+}
+
+// AlarmInfo is an alarm that is on.
+type AlarmInfo struct {
+	ID       string    `json:"id"`
+	Severity string    `json:"severity"`
+	Title    string    `json:"title"`
+	Summary  string    `json:"summary"`
+	Since    time.Time `json:"occurred_at"`
+}
+
+// Setting is one key of the configuration.
+type Setting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Type  string `json:"datatype"`
 }

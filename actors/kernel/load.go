@@ -46,7 +46,7 @@ func Loads(system *actor.ActorSystem, root *actor.PID, limit, turn int, timeout 
 			left += crowd.ChildCount
 			continue
 		}
-		for _, id := range childrenOf(system, crowd.ID, timeout) {
+		for _, id := range ChildrenOf(system, crowd.ID, timeout) {
 			look(id)
 		}
 	}
@@ -64,15 +64,19 @@ func LoadOf(system *actor.ActorSystem, id string) (Load, bool) {
 	return Load{ID: id, Waiting: s.Total(), Handled: s.handled}, s.answered
 }
 
-func childrenOf(system *actor.ActorSystem, id string, timeout time.Duration) []string {
-	asked, err := ask(system, id, true)
+// ChildrenOf returns the ids of an actor's children, those of a shard too, in no order; nil if it does not answer in time.
+// A shard has some thousands, which takes it some 100 µs. It blocks: never call it from an actor.
+func ChildrenOf(system *actor.ActorSystem, id string, timeout time.Duration) []string {
+	process, _, err := lookUp(system, id)
 	if err != nil {
 		return nil
 	}
+	q := &childrenQuery{answer: make(chan childrenResult, 1), all: true, raw: true}
+	process.SendSystemMessage(system.NewLocalPID(id), q)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
-	case r := <-asked.answer:
+	case r := <-q.answer:
 		return r.ids
 	case <-timer.C:
 		return nil

@@ -103,6 +103,7 @@ func lookUp(system *actor.ActorSystem, id string) (actor.Process, *statsRequest,
 type childrenQuery struct {
 	answer chan childrenResult
 	all    bool // those of a shard too
+	raw    bool // in no order
 }
 
 // IgnoreDeadLetterLogging: the actor may end between two looks.
@@ -126,7 +127,7 @@ func (g *guard) answer(ctx actor.Context, q *childrenQuery) {
 	if _, many := g.inner.(counter); !many || q.all {
 		if l, ok := g.inner.(lister); ok {
 			pids = l.listed()
-		} else {
+		} else if !q.raw {
 			pids = slices.SortedFunc(slices.Values(pids), func(a, b *actor.PID) int { return compareNames(a.Id, b.Id) })
 		}
 		r.ids = make([]string, len(pids))

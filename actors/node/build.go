@@ -34,6 +34,7 @@ func (n *Node) build() error {
 	n.alarms = alarm.NewBoard(n.log, func(name, payload string) {
 		n.say("$SYS/brokers/"+n.config.Node.Name+"/alarms/"+name, payload, false)
 	})
+	n.alarms.OnChange = n.tellAlarm
 	n.classes = newClasses(n.config)
 	err := n.openStore()
 	if err != nil {
@@ -131,6 +132,9 @@ func (n *Node) buildSessions() {
 func (n *Node) buildConnections() error {
 	m := &n.config.MQTT
 	if err := n.buildAccess(); err != nil {
+		return err
+	}
+	if err := n.buildOperators(); err != nil {
 		return err
 	}
 	n.connections = &connections.Runtime{

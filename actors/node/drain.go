@@ -36,7 +36,7 @@ func (n *Node) sendAway(d *connections.Drain) {
 	pause := time.NewTicker(drainPause)
 	defer pause.Stop()
 	for cursor := ""; ; {
-		cursor = n.walk(cursor, drainPage, false, func(r *sessions.InfoResult) int {
+		cursor = n.walk(cursor, drainPage, false, clientRows, func(r *sessions.InfoResult) int {
 			if r.Conn != nil {
 				n.system.Root.Send(r.Conn, &connections.Redirect{Drain: *d})
 			}

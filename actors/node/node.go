@@ -16,6 +16,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"emqttd/actors/admin/events"
+	"emqttd/actors/admin/operators"
 	"emqttd/actors/connections"
 	"emqttd/actors/kernel"
 	"emqttd/actors/listeners"
@@ -69,6 +71,8 @@ type Node struct {
 	sessions    *sessions.Runtime
 	connections *connections.Runtime
 	alarms      *alarm.Board
+	operators   *operators.Accounts
+	events      events.Hub
 	disk        *store.Disk
 	door        door
 	classes     *classes

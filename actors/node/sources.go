@@ -42,6 +42,11 @@ func (n *Node) sources() *admin.Sources {
 		Recovering: n.recovery.String,
 		StoreStats: n.storeStats, StoreCheck: n.storeCheck, StoreBackup: n.storeBackup,
 		StoreRestore: n.storeRestore, StoreExport: n.storeExport,
+		RetainedTopics: n.retainedTopics, CleanRetained: n.cleanRetained,
+		Contents: n.contents, Alarms: n.listAlarms, Settings: n.settings,
+		Loads: n.loads, Actors: n.actors,
+		Operators: n.operators, Events: &n.events,
+		SeekClients: n.seek(clientRows), SeekSessions: n.seek(sessionRows), SeekSubscriptions: n.seek(subscriptionRows),
 	}
 }
 
@@ -61,7 +66,7 @@ func clientInfo(c *sessions.Client) admin.ClientInfo {
 }
 
 func (n *Node) listClients(cursor string, limit int) (page []admin.ClientInfo, next string) {
-	next = n.walk(cursor, limit, false, func(r *sessions.InfoResult) int {
+	next = n.walk(cursor, limit, false, clientRows, func(r *sessions.InfoResult) int {
 		if r.Client == nil {
 			return 0
 		}
@@ -91,7 +96,7 @@ func (n *Node) kick(id string) bool {
 func sessionInfo(r *sessions.InfoResult) admin.SessionInfo {
 	d := &r.Delivery
 	return admin.SessionInfo{
-		ClientID: r.ID, CleanSession: r.Clean, Subscriptions: r.Subscriptions,
+		ClientID: r.ID, Connected: r.Client != nil, CleanSession: r.Clean, Subscriptions: r.Subscriptions,
 		MaxInflight: d.MaxInflight, Inflight: d.Inflight, QueueLen: d.Queued + d.Replaying,
 		QueueDropped: d.Dropped, AwaitingRel: d.AwaitingRel,
 		Delivered: r.Delivered, Enqueued: r.Enqueued, CreatedAt: time.Unix(r.CreatedAt, 0),
@@ -99,7 +104,7 @@ func sessionInfo(r *sessions.InfoResult) admin.SessionInfo {
 }
 
 func (n *Node) listSessions(f admin.SessionFilter, cursor string, limit int) (page []admin.SessionInfo, next string) {
-	next = n.walk(cursor, limit, false, func(r *sessions.InfoResult) int {
+	next = n.walk(cursor, limit, false, sessionRows, func(r *sessions.InfoResult) int {
 		if !f.Match(r.Clean) {
 			return 0
 		}
@@ -133,10 +138,10 @@ func subscriptionInfos(r *sessions.InfoResult) []admin.SubscriptionInfo {
 }
 
 func (n *Node) listSubscriptions(cursor string, limit int) (page []admin.SubscriptionInfo, next string) {
-	next = n.walk(cursor, limit, true, func(r *sessions.InfoResult) int {
+	next = n.walk(cursor, limit, true, subscriptionRows, func(r *sessions.InfoResult) int {
 		infos := subscriptionInfos(r)
 		page = append(page, infos...)
-		return max(1, len(infos)) // a page may be as long as one session's last
+		return len(infos) // a page may be as long as one session's last
 	})
 	return page, next
 }

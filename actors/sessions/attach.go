@@ -47,6 +47,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	}
 	s.first = !present
 	s.sub.SetOnline(true)
+	s.census().online.Add(1)
 	s.forgetExchanges() // their acknowledgements belonged to the old connection
 
 	out := s.work()
@@ -125,6 +126,7 @@ func (s *session) register() {
 		s.sub.SetKept()
 	}
 	s.rt.Metrics.Gauge(metrics.Sessions, 1)
+	s.census().sessions.Add(1)
 }
 
 // detach says good-bye to the connection. The session stays if it is to outlive

@@ -89,7 +89,9 @@ func (s *session) startSubscribe(x *exchange) {
 		if x.codes[i] = s.admit(r); x.codes[i].IsError() {
 			continue
 		}
-		x.fresh[i] = s.subs.put(r.Text, r.Options)
+		if x.fresh[i] = s.subs.put(r.Text, r.Options); x.fresh[i] {
+			s.census().subscriptions.Add(1)
+		}
 		x.left++
 		if s.keep != nil {
 			s.ops().PutSubscription(s.keep.id, &store.Subscription{
@@ -150,6 +152,7 @@ func (s *session) startUnsubscribe(x *exchange) {
 			x.codes[i] = protocol.NoSubscriptionExisted
 			continue
 		}
+		s.census().subscriptions.Add(-1)
 		x.left++
 		if s.keep != nil {
 			s.ops().DropSubscription(s.keep.id, r.Text)

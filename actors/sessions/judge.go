@@ -111,6 +111,7 @@ func (s *session) revoke(texts []string) {
 		if err != nil || !s.subs.remove(text) {
 			continue
 		}
+		s.census().subscriptions.Add(-1)
 		s.rt.Log.Info("subscription revoked", "client_id", s.id, "filter", text)
 		gone = append(gone, f.Filter)
 		s.rt.Router.Unsubscribe(&topics.Unsubscribe{Subscriber: s.sub, Subscription: f})

@@ -259,6 +259,9 @@ func (s *session) unlink() {
 	if l := s.link; l != nil && l.line != nil {
 		l.line.Close()
 	}
+	if s.link != nil {
+		s.census().online.Add(-1)
+	}
 	s.link = nil
 	s.disjoin()
 }

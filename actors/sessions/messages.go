@@ -206,7 +206,22 @@ type InfoQuery struct {
 	ReplyTo       *actor.PID
 }
 
-// InfoResult describes a session. Client is nil while nobody is connected.
+// ContentsQuery asks a session for the messages it holds, at most Limit of those
+// on their way and of those that wait. Answered by ContentsResult.
+type ContentsQuery struct {
+	Limit   int
+	ReplyTo *actor.PID
+}
+
+// ContentsResult answers ContentsQuery. Its messages must not be changed. PID is
+// nil where there is no session yet.
+type ContentsResult struct {
+	PID      *actor.PID
+	Contents delivery.Contents
+}
+
+// InfoResult describes a session. Client is nil while nobody is connected; PID is
+// nil where there is no session yet.
 type InfoResult struct {
 	ID            protocol.ClientID
 	PID           *actor.PID
@@ -243,6 +258,9 @@ func (*Input) MailboxClass() kernel.Class       { return kernel.Ack }
 func (*Subscribe) MailboxClass() kernel.Class   { return kernel.Subscribe }
 func (*Unsubscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
 func (*Change) MailboxClass() kernel.Class      { return kernel.Subscribe }
+
+func (*InfoQuery) IgnoreDeadLetterLogging()     {}
+func (*ContentsQuery) IgnoreDeadLetterLogging() {}
 
 // These may come too late in the ordinary course of things: sessions and
 // connections end independently of each other.

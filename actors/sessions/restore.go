@@ -206,7 +206,9 @@ func (s *session) resubscribe(list []store.Subscription) {
 	s.tokens += uint64(n)
 	for i := range x.requests {
 		r := &x.requests[i]
-		s.subs.put(r.Text, r.Options)
+		if s.subs.put(r.Text, r.Options) {
+			s.census().subscriptions.Add(1)
+		}
 		x.left++
 		s.rt.Router.Subscribe(s.subscription(r, x.token+uint64(i)))
 	}

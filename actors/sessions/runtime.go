@@ -62,6 +62,8 @@ type Runtime struct {
 	// Alarm takes alarms; it does not block.
 	Alarm func(alarm.Alarm)
 
+	Census Census
+
 	once  sync.Once
 	props *actor.Props
 	pool  *kernel.Pool

@@ -91,7 +91,13 @@ func (s *session) Receive(c actor.Context) {
 // attached handles what comes after the first Attach.
 func (s *session) attached(c actor.Context) {
 	if s.sub == nil {
-		if _, idle := c.Message().(*kernel.Empty); !idle {
+		switch m := c.Message().(type) {
+		case *kernel.Empty:
+		case *InfoQuery:
+			c.Send(m.ReplyTo, &InfoResult{}) // it is still to become one
+		case *ContentsQuery:
+			c.Send(m.ReplyTo, &ContentsResult{})
+		default:
 			s.rt.Log.Error("session got a message before it was attached", "message", c.Message())
 		}
 		return
@@ -141,6 +147,8 @@ func (s *session) attached(c actor.Context) {
 		s.onWake(c)
 	case *InfoQuery:
 		c.Send(m.ReplyTo, s.info(m.Subscriptions))
+	case *ContentsQuery:
+		c.Send(m.ReplyTo, s.contents(m.Limit))
 	default:
 		s.rt.Log.Error("session got a message it does not know", "client_id", s.id, "message", m)
 	}
@@ -346,6 +354,7 @@ func (s *session) stop(actor.Context) {
 	}
 	if l := s.link; l != nil {
 		s.link = nil
+		s.census().online.Add(-1)
 		s.publishWill(l.will)
 		s.rt.System.Root.Send(l.pid, &Down{Generation: l.generation})
 	}
@@ -363,6 +372,7 @@ func (s *session) stop(actor.Context) {
 	s.finish()
 	s.leave()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+	s.uncount()
 }
 
 // rest stops a session that stays in the store: the node stops, or it crashed.
@@ -374,6 +384,7 @@ func (s *session) rest() {
 	}
 	s.handOver()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+	s.uncount()
 	if s.rt.Closing.Load() {
 		s.out = nil
 		s.rt.Router.Unregister(s.sub)

@@ -16,6 +16,8 @@ import (
 	"emqttd/actors/access/acl"
 	"emqttd/actors/access/hash"
 	"emqttd/actors/admin"
+	"emqttd/actors/admin/events"
+	"emqttd/actors/admin/operators"
 	"emqttd/protocol/topic"
 )
 
@@ -34,6 +36,11 @@ type Node struct {
 	Stopped          chan struct{}
 	Up               bool
 	Chain            *access.Chain
+	Retained         []string
+	Held             admin.SessionContents
+	AlarmRows        []admin.AlarmInfo
+	Operators        *operators.Accounts
+	Events           events.Hub
 }
 
 // Since is when everything began.
@@ -57,6 +64,34 @@ func NewChain(anonymous bool) *access.Chain {
 	})
 }
 
+// Table keeps entries in memory.
+type Table map[string][]byte
+
+// Put implements access.Table.
+func (t Table) Put(key, value []byte) error { t[string(key)] = value; return nil }
+
+// Delete implements access.Table.
+func (t Table) Delete(key []byte) error { delete(t, string(key)); return nil }
+
+// Each implements access.Table.
+func (t Table) Each(f func(key, value []byte) error) error {
+	for k, v := range t {
+		if err := f([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newOperators() *operators.Accounts {
+	a, err := operators.Open(operators.Options{Table: Table{}})
+	must(err)
+	return a
+}
+
+// start is a list that has no way to jump ahead.
+func start(int) (string, int) { return "", 0 }
+
 // rules lets joe publish below joe/ only.
 type rules struct{ access.Module }
 
@@ -73,7 +108,14 @@ func must(err error) {
 // New returns a node with two clients, their sessions and subscriptions.
 func New() *Node {
 	return &Node{
-		Up: true, Stopped: make(chan struct{}), Chain: NewChain(true),
+		Up: true, Stopped: make(chan struct{}), Chain: NewChain(true), Operators: newOperators(),
+		Retained: []string{"r/1", "r/2"},
+		Held: admin.SessionContents{
+			Inflight: []admin.QueuedMessage{{Topic: "t", QoS: 1, Size: 5, From: "c1", Arrived: Since.UTC(), PacketID: 7, Waits: "puback"}},
+			Queue:    []admin.QueuedMessage{{Topic: "t", QoS: 1, Size: 9, From: "c1", Arrived: Since.UTC()}},
+			QueueLen: 7,
+		},
+		AlarmRows: []admin.AlarmInfo{{ID: "a1", Severity: "warning", Title: "one", Summary: "of them", Since: Since.UTC()}},
 		ClientRows: []admin.ClientInfo{
 			{ID: "c1", IP: "127.0.0.1", Port: 52011, CleanSession: true, ProtoVersion: 4, KeepAlive: 60, ConnectedAt: Since},
 			{ID: "c2\x1b[2J", Username: "al", IP: "::1", Port: 1, ProtoVersion: 5, ConnectedAt: Since},
@@ -210,6 +252,26 @@ func (f *Node) Sources() *admin.Sources {
 		StoreBackup:  func(dir string) (string, error) { return "/home/" + dir, nil },
 		StoreRestore: func(string) (string, error) { return "", errors.New("it is the backup of another node") },
 		StoreExport:  func(file string) (string, error) { return file + " (9 records)", nil },
+		Loads: func(limit, _ int, _ time.Duration) ([]admin.ActorLoad, int) {
+			loads := []admin.ActorLoad{{ID: "node/admin", Mailbox: 3, Rate: 0.5}, {ID: "node/sessions/1", Rate: 120}, {ID: "node/topics/0", Mailbox: 3, Rate: 7}}
+			return loads[:min(limit, len(loads))], 5
+		},
+		Actors: func() int { return 1234 },
+		RetainedTopics: func(cursor string, limit int) ([]string, string) {
+			return pages(f.Retained, cursor, limit)
+		},
+		CleanRetained: func() (int, error) {
+			n := len(f.Retained)
+			f.Retained = nil
+			return n, nil
+		},
+		Contents: func(id string, _ int) (admin.SessionContents, bool) { return f.Held, id == "c2" },
+		Alarms:   func() []admin.AlarmInfo { return f.AlarmRows },
+		Settings: func() []admin.Setting {
+			return []admin.Setting{{Key: "mqtt.max_packet_size", Value: "64KB", Type: "size"}, {Key: "node.cookie", Value: "******", Type: "string"}}
+		},
+		Operators: f.Operators, Events: &f.Events,
+		SeekClients: start, SeekSessions: start, SeekSubscriptions: start,
 		Publish: func(p admin.PublishRequest) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()

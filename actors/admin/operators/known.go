@@ -23,8 +23,8 @@ type mark [sha256.Size]byte
 // maxKnown bounds it: there are a handful of operators.
 const maxKnown = 256
 
-func newKnown() known {
-	k := known{key: make([]byte, sha256.Size), good: map[mark]Who{}}
+func newKnown() *known {
+	k := &known{key: make([]byte, sha256.Size), good: map[mark]Who{}}
 	_, _ = rand.Read(k.key) // it does not fail
 	return k
 }

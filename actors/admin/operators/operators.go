@@ -101,7 +101,7 @@ type Accounts struct {
 	table  access.Table
 	pool   *hash.Pool
 	scheme hash.Scheme
-	known  known
+	known  *known
 
 	writing sync.Mutex // held for a change, with its write to the table
 

@@ -26,6 +26,9 @@ type Board struct {
 	log *slog.Logger
 	// publish publishes a $SYS message below alarms/.
 	publish func(name, payload string)
+	// OnChange, if not nil, is told of alarms that were raised or, Cleared, taken
+	// back. It is set before the board is used, and must not block.
+	OnChange func(Alarm)
 
 	mu sync.Mutex
 	on map[string]Alarm
@@ -49,6 +52,9 @@ func (b *Board) Take(a Alarm) {
 		b.on[a.ID] = a
 	}
 	b.mu.Unlock()
+	if a.Cleared == on && b.OnChange != nil {
+		b.OnChange(a)
+	}
 	switch {
 	case a.Cleared && on:
 		b.log.Info("alarm cleared", "alarm", a.ID)

@@ -12,6 +12,12 @@ import (
 // errNotHere is what there is where the servers do not run.
 var errNotHere = errors.New("these servers run on Unix only")
 
+// There is nothing to be frozen.
+const (
+	stopSignal     = syscall.SIGTERM
+	continueSignal = syscall.SIGTERM
+)
+
 func as(*exec.Cmd, string) error { return errNotHere }
 
 func own(string, string) error { return errNotHere }

@@ -15,6 +15,12 @@ import (
 	"syscall"
 )
 
+// What freezes a process, and what lets it go on.
+const (
+	stopSignal     = syscall.SIGSTOP
+	continueSignal = syscall.SIGCONT
+)
+
 // ids are the numbers of the user that a server runs as: none of its own unless we
 // are root.
 func ids(name string) (uid, gid int, other bool, err error) {

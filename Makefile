@@ -62,6 +62,10 @@ run: build ## build, then run a node here on etc/emq.conf
 	@echo "  try: mosquitto_sub -t 'a/#' -v & mosquitto_pub -t a/b -m hi -q 2"
 	@exec bin/emqttd -c etc/emq.conf console
 
+.PHONY: man
+man: ## write docs/man/emqttd_ctl.1 anew; a test says when that is due
+	go test ./cmd/emqttd_ctl -run Manual -update
+
 .PHONY: conformance
 conformance: ## hold a broker against the specifications: make conformance ADDR=host:port
 	@test -n "$(ADDR)" || { echo "usage: make conformance ADDR=host:port" >&2; exit 2; }

@@ -90,6 +90,16 @@ func (r *Registry) remove(name string) {
 	r.handlers.Store(&next)
 }
 
+// Usage lists the lines of all commands that help shows. One that is continued is there in parts.
+func (r *Registry) Usage() (lines []Usage) {
+	for _, h := range *r.handlers.Load() {
+		if !h.Hidden {
+			lines = append(lines, h.Usage...)
+		}
+	}
+	return lines
+}
+
 // usage is what help prints: every command below a line of dashes.
 func (r *Registry) usage() string {
 	var b strings.Builder

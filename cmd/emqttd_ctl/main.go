@@ -1,8 +1,9 @@
-// Command emqttd_ctl is the operator's command line: it asks the admin actor of the node on this machine and prints
-// what that answers. It knows no command itself, so that plugins can add theirs to the node.
+// Command emqttd_ctl is the operator's command line: it asks the admin actor of the node on this machine, which relays
+// what is for others, and prints what that answers. It knows no command itself, so that plugins can add theirs to the
+// node.
 //
-// The exit code is 0 when the command was carried out and 1 when it was refused, unknown, found nothing, or the node
-// does not run.
+// The exit code is 0 when the command was carried out, 1 when it was refused, failed, found nothing or the node does not
+// run, and 2 when it was called the wrong way.
 package main
 
 import (
@@ -19,7 +20,6 @@ import (
 	"emqttd/actors/admin"
 	"emqttd/cluster/wire"
 	"emqttd/cmd/internal/conf"
-	"emqttd/config"
 )
 
 // version is the release; the build sets it: -ldflags "-X main.version=…".
@@ -33,57 +33,85 @@ Options stand before the command; -c also behind it. What begins with a dash and
 as it is; behind "--" nothing is an option.
 
 --password-stdin among the words of a command stands for a password that is read from the first line of the standard
-input, so that other users of this machine do not see it.`
+input, so that other users of this machine do not see it.
+
+emqttd_ctl completion bash|zsh|fish prints what makes that shell complete commands and options.`
+
+// options are those of the program; the command's own are its words.
+type options struct {
+	file, node       string
+	all, json, table bool
+}
+
+// errUsage is that the program was called the wrong way.
+var errUsage = errors.New("wrong usage")
 
 // run returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	file, args, err := conf.Args(args)
-	if err != nil {
+	var o options
+	var err error
+	if o.file, args, err = conf.Args(args); err != nil {
 		fmt.Fprintf(stderr, "emqttd_ctl: %v\n", err)
-		return 1
+		return admin.ExitUsage
 	}
-	code := 0
-	var node string
-	var all bool
-	cmd := &cobra.Command{
-		Use:           "emqttd_ctl [flags] [command] [arguments]",
-		Short:         "Administer an emqttd node",
-		Long:          long,
-		Version:       version,
-		Args:          cobra.ArbitraryArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if all {
-				return errors.New("--all is not in this version: it speaks to the node on this machine only")
-			}
-			if len(args) > 0 && args[0] == "--" {
-				args = args[1:]
-			}
-			if args, err = withPassword(args, stdin); err != nil {
-				return err
-			}
-			code, err = ctl(file, node, args, stdout)
+	code := admin.ExitOK
+	cmd := command(&o)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
+		switch {
+		case o.json && o.table, o.all && o.node != "":
+			return fmt.Errorf("%w: --json and --table, and --node and --all, exclude each other", errUsage)
+		case len(args) > 0 && args[0] == "completion":
+			return completion(cmd, args[1:], stdout)
+		}
+		if args, err = withPassword(args, stdin); err != nil {
 			return err
-		},
+		}
+		code, err = ctl(&o, args, stdout)
+		return err
 	}
-	// The command's own words are the node's business, also those that look like flags.
-	cmd.Flags().SetInterspersed(false)
-	cmd.Flags().StringP("conf", "c", "", "the emq.conf of the node (default $EMQ_HOME/etc/emq.conf)")
-	cmd.Flags().StringVar(&node, "node", "", "the node to ask; this version knows the one on this machine only")
-	cmd.Flags().BoolVar(&all, "all", false, "ask all nodes of the cluster; not in this version")
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // cobra takes nil for os.Args
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	switch err := cmd.Execute(); {
 	case errors.Is(err, admin.ErrNotRunning):
 		fmt.Fprintln(stderr, "Node is not running!")
-		return 1
+		return admin.ExitFailed
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "emqttd_ctl: %v\n", err)
+		return admin.ExitUsage
 	case err != nil:
 		fmt.Fprintf(stderr, "emqttd_ctl: %v\n", err)
-		return 1
+		return admin.ExitFailed
 	}
 	return code
+}
+
+// command is the program as cobra knows it.
+func command(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "emqttd_ctl [flags] [command] [arguments]",
+		Short:             "Administer an emqttd node",
+		Long:              long,
+		Version:           version,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: complete,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	f := cmd.Flags()
+	// The command's own words are the node's business, also those that look like flags.
+	f.SetInterspersed(false)
+	f.StringP("conf", "c", "", "the emq.conf of the node (default $EMQ_HOME/etc/emq.conf)")
+	f.StringVar(&o.node, "node", "", "the node of the cluster that is meant; the one on this machine asks it")
+	f.BoolVar(&o.all, "all", false, "ask all nodes of the cluster, one after the other")
+	f.BoolVar(&o.json, "json", false, "print JSON, an object a line")
+	f.BoolVar(&o.table, "table", false, "print a table")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	return cmd
 }
 
 // withPassword puts a password from the standard input where a command has --password-stdin: behind --password with those
@@ -108,31 +136,29 @@ func withPassword(args []string, stdin io.Reader) ([]string, error) {
 const maxPassword = 1 << 16
 
 // ctl runs one command on the node that the configuration names.
-func ctl(file, node string, args []string, stdout io.Writer) (int, error) {
-	c, path, problems, err := conf.Load(file)
+func ctl(o *options, args []string, stdout io.Writer) (int, error) {
+	c, path, problems, err := conf.Load(o.file)
 	if err != nil {
-		return 1, err
+		return admin.ExitFailed, err
 	}
 	if c == nil {
-		return 1, fmt.Errorf("the configuration %s is wrong:\n%w", path, problems.Err())
-	}
-	if err := isLocal(c, node); err != nil {
-		return 1, err
+		return admin.ExitFailed, fmt.Errorf("the configuration %s is wrong:\n%w", path, problems.Err())
 	}
 	client, err := admin.Dial(c.Node.DistListen, c.Node.Cookie, nil)
 	if errors.Is(err, wire.ErrCookie) {
-		return 1, fmt.Errorf("node '%s' refuses the cookie of %s (node.cookie)", c.Node.Name, path)
+		return admin.ExitFailed, fmt.Errorf("node '%s' refuses the cookie of %s (node.cookie)", c.Node.Name, path)
 	}
 	if err != nil {
-		return 1, err
+		return admin.ExitFailed, err
 	}
 	defer client.Close()
-	return client.Run(stdout, args...)
-}
-
-func isLocal(c *config.Config, node string) error {
-	if node == "" || node == c.Node.Name {
-		return nil
+	out := stdout
+	if o.table {
+		out = &table{out: stdout}
 	}
-	return fmt.Errorf("--node %s: this version speaks to the node on this machine only, which is %s", node, c.Node.Name)
+	cmd := admin.Command{Args: args, JSON: o.json || o.table, Node: o.node, All: o.all}
+	if isLive(args) {
+		return watch(client, cmd, out, stdout)
+	}
+	return client.Do(out, cmd)
 }

@@ -158,15 +158,87 @@ func TestNodeThatIsDownIsReportedWithinASecond(t *testing.T) {
 	}
 }
 
-func TestWhatThisVersionCannotDoIsRefusedClearly(t *testing.T) {
+func TestOutputIsJSONOrATableIfThatIsWanted(t *testing.T) {
+	file := newConf(t)
+	startNode(t, file)
+	for _, tc := range []struct {
+		args string
+		want string
+		code int
+	}{
+		{"--json status", `{"node":"emq@127.0.0.1","running":true,"version":"0.1.0","allow_anonymous":true}` + "\n", 0},
+		{"--table status", "NODE           RUNNING  VERSION  ALLOW_ANONYMOUS\nemq@127.0.0.1  true     0.1.0    true\n", 0},
+		{"--table --all admins list", "NAME   TAGS           ROLE\nadmin  administrator  admin\n", 0},
+		{"--table clients show nobody", "Not Found.\n", 1},
+		{"--json clients show nobody", "{\"error\":\"Not Found.\"}\n", 1},
+		{"--node other@h status", "unknown node other@h\n", 1},
+	} {
+		code, out, errs := ctlRun(append([]string{"-c", file}, strings.Fields(tc.args)...)...)
+		if out != tc.want || code != tc.code || errs != "" {
+			t.Errorf("%s: %d\n%s\n%s", tc.args, code, out, errs)
+		}
+	}
+}
+
+// cutShort is an output whose reader goes away.
+type cutShort struct {
+	left int
+	text strings.Builder
+}
+
+func (c *cutShort) Write(p []byte) (int, error) {
+	if c.left--; c.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return c.text.Write(p)
+}
+
+func TestTheBusiestActorsAreShownAgainAndAgain(t *testing.T) {
+	file := newConf(t)
+	startNode(t, file)
+	out := cutShort{left: 2}
+	var errs strings.Builder
+	if code := run([]string{"-c", file, "actors", "top", "3"}, strings.NewReader(""), &out, &errs); code != 1 || !strings.Contains(errs.String(), "closed pipe") {
+		t.Errorf("%d %s", code, errs.String())
+	}
+	if n := strings.Count(out.text.String(), "actors looked at"); n != 2 {
+		t.Errorf("%d pictures:\n%s", n, out.text.String())
+	}
+	code, once, _ := ctlRun("-c", file, "actors", "top", "--once", "--by", "rate", "3")
+	if code != 0 || strings.Count(once, "\n") != 5 {
+		t.Errorf("%d %s", code, once)
+	}
+}
+
+func TestShellsCompleteCommandsAndOptions(t *testing.T) {
+	for want, args := range map[string][]string{
+		"clients\ncluster\nclientids\n:4\n":              {"__completeNoDesc", "cl"},
+		"list\nshow\nkick\n:4\n":                         {"__completeNoDesc", "clients", ""},
+		"persistent\tList all persistent sessions\n:4\n": {"__complete", "sessions", "list", "p"},
+		":4\n":                         {"__complete", "clients", "kick", ""},
+		"--table\tprint a table\n:4\n": {"__complete", "--t"},
+	} {
+		if code, out, _ := ctlRun(args...); code != 0 || out != want {
+			t.Errorf("%v: %d %q", args, code, out)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, out, _ := ctlRun("completion", shell); code != 0 || !strings.Contains(out, "__complete") {
+			t.Errorf("%s: %d %s", shell, code, out)
+		}
+	}
+}
+
+func TestWrongUsageIsToldWithExitCodeTwo(t *testing.T) {
 	file := newConf(t)
 	for want, args := range map[string][]string{
-		"--all is not in this version":                  {"--all", "status"},
-		"--node emq2@127.0.0.1: this version speaks to": {"--node", "emq2@127.0.0.1", "status"},
-		"unknown flag: --frobnicate":                    {"--frobnicate"},
-		"-c needs the path of an emq.conf":              {"status", "-c="},
+		"wrong usage: unknown flag: --frobnicate": {"--frobnicate"},
+		"-c needs the path of an emq.conf":        {"status", "-c="},
+		"wrong usage: --json and --table":         {"--json", "--table", "status"},
+		"wrong usage: --json and --table, and":    {"--all", "--node", "x@y", "status"},
+		"wrong usage: completion bash":            {"completion", "tcsh"},
 	} {
-		if code, out, errs := ctlRun(append([]string{"-c", file}, args...)...); code != 1 || out != "" || !strings.HasPrefix(errs, "emqttd_ctl: "+want) {
+		if code, out, errs := ctlRun(append([]string{"-c", file}, args...)...); code != 2 || out != "" || !strings.HasPrefix(errs, "emqttd_ctl: "+want) {
 			t.Errorf("%v: %d %q %q", args, code, out, errs)
 		}
 	}

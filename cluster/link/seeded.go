@@ -1,0 +1,10 @@
+//go:build !simbug
+
+package link
+
+// The mistake that the simulation must find when it is built with the tag simbug: a
+// stream that resumes writes again what the peer has, and the peer takes it.
+const (
+	resendsAll     = false
+	takesDuplicate = false
+)

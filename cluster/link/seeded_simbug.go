@@ -1,0 +1,8 @@
+//go:build simbug
+
+package link
+
+const (
+	resendsAll     = true
+	takesDuplicate = true
+)

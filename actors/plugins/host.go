@@ -20,6 +20,7 @@ type Host struct {
 	ground  *Ground
 	pid     *actor.PID // of the supervisor
 	doing   sync.Mutex // one load or unload at a time
+	saving  sync.WaitGroup
 	mu      sync.Mutex // what is below
 	known   map[string]*Plugin
 	loaded  map[string]*state
@@ -141,11 +142,13 @@ func (h *Host) LoadSaved(otherwise []string) {
 	}
 }
 
-// Close says that the node stops: plugins that end now stay in the file.
+// Close says that the node stops: plugins that end now stay in the file. It returns
+// when the file is as it is to be.
 func (h *Host) Close() {
 	h.mu.Lock()
 	h.stopped = true
 	h.mu.Unlock()
+	h.saving.Wait()
 }
 
 func (h *Host) start(name string) error {
@@ -247,6 +250,7 @@ func (h *Host) ended(name string) {
 	gaveUp := s != nil && s.started && !s.leaving && !h.stopped
 	if gaveUp {
 		delete(h.loaded, name)
+		h.saving.Add(1)
 	}
 	h.mu.Unlock()
 	if !gaveUp {
@@ -259,6 +263,7 @@ func (h *Host) ended(name string) {
 	h.ground.Log.Error("plugin given up", "plugin", name, "reason", reason)
 	h.alarm(name, reason)
 	go func() { // the file is written on no actor's goroutine
+		defer h.saving.Done()
 		h.doing.Lock()
 		defer h.doing.Unlock()
 		if err := h.save(); err != nil {

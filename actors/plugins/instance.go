@@ -21,7 +21,8 @@ type instance struct {
 	ending bool     // its actors end because it does
 }
 
-// crashed tells an instance that a hook of its plugin panicked.
+// crashed tells an instance that a hook of its plugin panicked, or that the plugin
+// says that it cannot go on.
 type crashed struct{ reason any }
 
 // look has an instance see whether its hooks block.
@@ -46,6 +47,8 @@ func (i *instance) Start(c actor.Context) (err error) {
 		return err
 	}
 	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
+	root, self := c.ActorSystem().Root, c.Self()
+	i.env.crash = func(reason any) { root.Send(self, &crashed{reason}) }
 	if err = i.begin(); err != nil {
 		i.env.ends()
 		return err

@@ -79,6 +79,7 @@ type Env struct {
 	Settings Settings
 	Log      *slog.Logger
 
+	crash    func(reason any)
 	children []kernel.ChildSpec
 	hooked   []hooks.Point
 	undo     []func()
@@ -115,6 +116,10 @@ func (e *Env) added(remove func(), err error) error {
 func (e *Env) Actor(name string, props *actor.Props) {
 	e.children = append(e.children, kernel.ChildSpec{Name: name, Props: props, Restart: kernel.Permanent})
 }
+
+// Crash says that the plugin cannot go on: it is ended and started again. It may be
+// called from any goroutine, as long as the plugin runs.
+func (e *Env) Crash(reason any) { e.crash(reason) }
 
 // OnStop has f called when the plugin ends, after its hooks have been taken away;
 // the last one that was added comes first.

@@ -71,32 +71,43 @@ type ClusterTLS struct {
 // On tells whether nodes speak TLS with each other.
 func (t ClusterTLS) On() bool { return t.CertFile != "" }
 
-// parseSeeds reads the addresses of nodes. Those that EMQ knew by name are found
-// at the port that is the default.
+// NodeAddress is host:port of a node that is named in one of the ways of
+// cluster.static.seeds. One that EMQ knew by name is found at the port that is the
+// default.
+func NodeAddress(text string) (string, error) {
+	if _, host, named := strings.Cut(text, "@"); named {
+		if !nodeName.MatchString(text) {
+			return "", errSeed
+		}
+		text = host
+		if ip, err := netip.ParseAddr(host); err == nil {
+			text = net.JoinHostPort(ip.String(), distPort)
+		} else if !strings.Contains(host, ":") {
+			text = net.JoinHostPort(host, distPort)
+		}
+	}
+	v, err := parseHostPort(text)
+	address, _ := v.(string)
+	if err != nil || strings.HasSuffix(address, ":0") || isUnspecified(address) {
+		return "", errSeed
+	}
+	return address, nil
+}
+
+var errSeed = errors.New("expected host:port or name@host, such as 192.0.2.7:6369 or emq2@node2.example.com")
+
+// parseSeeds reads the addresses of nodes.
 func parseSeeds(text string) (any, error) {
 	all := parseList(text)
 	for i, w := range all {
-		if _, host, named := strings.Cut(w, "@"); named {
-			if !nodeName.MatchString(w) {
-				return nil, errSeeds
-			}
-			w = host
-			if ip, err := netip.ParseAddr(host); err == nil {
-				w = net.JoinHostPort(ip.String(), distPort)
-			} else if !strings.Contains(host, ":") {
-				w = net.JoinHostPort(host, distPort)
-			}
+		address, err := NodeAddress(w)
+		if err != nil {
+			return nil, err
 		}
-		address, err := parseHostPort(w)
-		if err != nil || strings.HasSuffix(address.(string), ":0") || isUnspecified(address.(string)) {
-			return nil, errSeeds
-		}
-		all[i] = address.(string)
+		all[i] = address
 	}
 	return all, nil
 }
-
-var errSeeds = errors.New("expected host:port or name@host, separated by commas, such as 192.0.2.7:6369,emq2@node2.example.com")
 
 // checkCluster refuses what cannot find or trust another node, and warns of what
 // has no effect.

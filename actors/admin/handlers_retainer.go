@@ -3,7 +3,6 @@ package admin
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 func retainerHandler() *Handler {
@@ -34,18 +33,4 @@ func retainer(r *Request) Result {
 		return Result{Text: fmt.Sprintf("Cleaned %d retained messages\n", n)}
 	}
 	return r.WrongArguments()
-}
-
-func clusterHandler() *Handler {
-	return &Handler{Name: "cluster", Run: clusterCommand, Usage: []Usage{{"cluster status", "Show the nodes of the cluster"}}}
-}
-
-// clusterCommand is that of a node which is alone.
-func clusterCommand(r *Request) Result {
-	if !slices.Equal(r.Args, []string{"status"}) {
-		return r.WrongArguments()
-	}
-	return one(r, map[string][]string{"running_nodes": {r.Sources.Node}}, func(b *strings.Builder, _ map[string][]string) {
-		fmt.Fprintf(b, "Cluster status: [{running_nodes,['%s']}]\n", r.Sources.Node)
-	})
 }

@@ -34,6 +34,8 @@ type Sources struct {
 	// told to clients of MQTT 5 and may be empty; moved says that they need not come back. Undrain takes clients again.
 	Drain   func(server string, moved bool) (clients int)
 	Undrain func()
+	// Cluster is what there is of other nodes; nil where there can be none.
+	Cluster Cluster
 
 	Clients func(cursor string, limit int) (page []ClientInfo, next string)
 	Client  func(id string) (ClientInfo, bool)

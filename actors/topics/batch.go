@@ -22,6 +22,9 @@ type Batch struct {
 	probe  index.Probe
 	// accepted counts the deliveries that the ledger does not know of yet.
 	accepted int
+	remote   bool   // what it publishes comes from another node
+	serial   uint64 // of the last message that was stamped
+	left     uint64 // how many numbers are left
 	// receipt is the promise of what is in the batch to subscribers that keep
 	// messages; nil while there are none.
 	receipt *store.Receipt
@@ -41,6 +44,7 @@ type receiver struct {
 // delivery [MQTT-3.3.5-1]; each shared group is a delivery of its own.
 func (b *Batch) Publish(m *protocol.Message) (deliveries int) {
 	r := b.router
+	b.Stamp(m)
 	b.seq++
 	guard := r.space.Enter(b.stripe)
 	p := &b.probe
@@ -89,8 +93,13 @@ func (b *Batch) entry(t *table, id uint32, m *protocol.Message) (deliveries int)
 			deliveries += b.plain(at, m)
 		}
 	}
+	if b.remote {
+		return deliveries // the groups' members were picked where it was published
+	}
 	for _, g := range s.groupList() {
-		if at, to := g.pick(b.router, b, m); to != nil {
+		if far := g.far.Load(); far != nil {
+			deliveries += b.spread(g, far, m)
+		} else if at, to := g.pick(b, m); to != nil {
 			b.add(b.receiver(to), at, m, true)
 			deliveries++
 		}
@@ -102,6 +111,9 @@ func (b *Batch) entry(t *table, id uint32, m *protocol.Message) (deliveries int)
 func (b *Batch) plain(at row, m *protocol.Message) (deliveries int) {
 	s := b.router.subscriber(at.subscriber())
 	if s == nil || at.noLocal() && m.From == s.id && m.From != "" { // [MQTT-3.8.3-3]
+		return 0
+	}
+	if b.remote && (at.local() || s.is(peer)) {
 		return 0
 	}
 	to := b.receiver(s)
@@ -133,6 +145,7 @@ func (b *Batch) add(to *receiver, at row, m *protocol.Message, shared bool) {
 // the highest QoS and all identifiers. [MQTT-3.3.4-2] [MQTT-3.3.4-4]
 func (to *receiver) merge(at row) {
 	it := &to.out.Items[to.item]
+	it.Shared = false
 	it.QoS = max(it.QoS, at.qos())
 	it.RetainAsPublished = it.RetainAsPublished || at.retainAsPublished()
 	switch id := at.subscriptionID(); {
@@ -152,7 +165,7 @@ func (b *Batch) receiver(s *Subscriber) *receiver {
 	i, ok := b.places.find(b.to, s)
 	if !ok {
 		i = len(b.to)
-		b.to = append(b.to, receiver{sub: s, out: newDeliver(s, b.router.options.PendingBytes/2)})
+		b.to = append(b.to, receiver{sub: s, out: newDeliver(s, b.router.bound(s)/2)})
 		b.places.added(b.to)
 	}
 	b.last = i
@@ -167,11 +180,10 @@ func (b *Batch) receiver(s *Subscriber) *receiver {
 func (b *Batch) Flush(block bool) {
 	b.router.options.Ledger.Accept(b.stripe, b.accepted)
 	b.accepted = 0
-	bound := b.router.options.PendingBytes
 	slow := 0
 	for i := range b.to {
 		to := &b.to[i]
-		if to.sub.pending.Load() > bound {
+		if to.sub.pending.Load() > b.router.bound(to.sub) {
 			if block {
 				b.to[slow] = *to // wait later: the others need not
 				slow++
@@ -208,10 +220,17 @@ func (r *Router) tellSlow(slow []receiver) {
 	patient := true
 	for i := range slow {
 		to := &slow[i]
+		bound := r.bound(to.sub)
 		if patient {
-			patient = to.sub.wait(r.options.PendingBytes, limit.C)
+			patient = to.sub.wait(bound, closed|stalled, limit.C)
 		}
-		if !patient && to.sub.pending.Load() > r.options.PendingBytes {
+		if to.sub.is(stalled) {
+			r.shed(to.out) // it may be seconds until it is given up
+			if patient && len(to.out.Items) > 0 {
+				patient = to.sub.wait(bound, closed, limit.C)
+			}
+		}
+		if !patient && to.sub.pending.Load() > bound {
 			r.shed(to.out)
 		}
 		r.tell(to.out)
@@ -245,6 +264,7 @@ func (b *Batch) Release() {
 		r.Part() // nobody waits for it
 	}
 	b.probe.Reset(b.router.space, "") // keep no topic alive
+	b.remote = false
 	b.router.batches.Put(b)
 }
 

@@ -22,7 +22,8 @@ type Delivery struct {
 	QoS protocol.QoS
 	// RetainAsPublished asks to keep the RETAIN flag. [MQTT-3.3.1-13]
 	RetainAsPublished bool
-	// Shared says that a shared subscription picked this subscriber.
+	// Shared says that a shared subscription picked this subscriber. For a peer:
+	// that nothing but shared subscriptions did (Deliver.Shares).
 	Shared bool
 	// Sole says that nobody else at this node gets the message.
 	Sole bool
@@ -42,6 +43,7 @@ type Deliver struct {
 	bytes   int64
 	low     int64    // pending bytes at which publishers go on
 	ids     []uint32 // what MoreIDs point into
+	shares  []Share  // for a peer
 	few     [fewItems]Delivery
 }
 
@@ -77,6 +79,7 @@ func (d *Deliver) roomy() *Deliver {
 	m.Items = append(m.Items[:0], d.Items...)
 	m.to, m.low, m.bytes = d.to, d.low, d.bytes
 	m.ids, d.ids = d.ids, nil
+	m.shares, d.shares = d.shares, nil
 	m.receipt, d.receipt = d.receipt, nil
 	d.recycle()
 	return m
@@ -97,10 +100,18 @@ func (d *Deliver) Subscriber() *Subscriber { return d.to }
 // that it keeps, before Done. nil if there is nothing to wait for.
 func (d *Deliver) Receipt() *store.Receipt { return d.receipt }
 
+// TakeReceipt is Receipt for a subscriber that does its part later than Done: who
+// calls it owes the receipt a Part or a Fail.
+func (d *Deliver) TakeReceipt() *store.Receipt {
+	r := d.receipt
+	d.receipt = nil
+	return r
+}
+
 // Fail says that nobody has taken the items, nor will: the publisher is not to
-// acknowledge them. It stands for Done.
+// acknowledge them. A node that has gone is no reason not to. It stands for Done.
 func (d *Deliver) Fail(err error) {
-	if r := d.receipt; r != nil {
+	if r := d.receipt; r != nil && !d.to.is(peer) {
 		d.receipt = nil
 		r.Fail(err)
 	}
@@ -127,6 +138,7 @@ func (d *Deliver) recycle() {
 	if cap(d.ids) > keptItems {
 		d.ids = nil
 	}
+	d.shares = nil
 	switch {
 	case cap(d.Items) <= fewItems:
 		d.Items = nil

@@ -90,7 +90,7 @@ func (b *Batch) heldBy(t *table, id uint32, m *protocol.Message) *Subscriber {
 
 func (b *Batch) holds(at row, m *protocol.Message) *Subscriber {
 	s := b.router.subscriber(at.subscriber())
-	if s == nil || !s.is(kept) || at.qos() == protocol.AtMostOnce || at.noLocal() && m.From == s.id && m.From != "" {
+	if s == nil || !s.is(kept) || s.is(peer) || b.remote && at.local() || at.qos() == protocol.AtMostOnce || at.noLocal() && m.From == s.id && m.From != "" {
 		return nil
 	}
 	if s.is(full) || b.router.refusing() {
@@ -115,6 +115,35 @@ func (r *Router) SetFull(s *Subscriber, yes bool) {
 	if s.flags.Or(full)&full == 0 {
 		r.full.Add(1)
 	}
+}
+
+// AwaitRoom waits until a subscriber that Held has returned can take messages, or
+// has ended; false: stop was closed first.
+func (r *Router) AwaitRoom(s *Subscriber, stop <-chan struct{}) bool {
+	const again = time.Second // the store does not say when it takes something again
+	t := time.NewTicker(again)
+	defer t.Stop()
+	for !s.is(closed) {
+		switch {
+		case s.is(full):
+			if s.await(t.C, stop, func() bool { return !s.is(full) || s.is(closed) }) {
+				continue
+			}
+		case r.refusing():
+			select {
+			case <-t.C:
+			case <-stop:
+			}
+		default:
+			return true
+		}
+		select {
+		case <-stop:
+			return false
+		default:
+		}
+	}
+	return true
 }
 
 // WaitRoom waits until a subscriber that Held has returned may have room, or has

@@ -44,7 +44,12 @@ type Route struct {
 func (r *Router) Topics(c Cursor, fn func(f topic.Filter, subscriptions int) bool) Cursor {
 	return r.scan(c, func(t *table, id uint32, f topic.Filter, _ int) (int, bool) {
 		n := 0
-		t.each(id, func(string, row) bool { n++; return true })
+		t.each(id, func(_ string, at row) bool {
+			if !t.router.ofPeer(at) {
+				n++
+			}
+			return true
+		})
 		return 0, n == 0 || fn(f, n)
 	})
 }
@@ -81,6 +86,9 @@ func (r *Router) RouteOf(f topic.Filter) (routes []Route) {
 // kinds tells whether a filter has rows that are not local, and such as are.
 func (t *table) kinds(id uint32) (has [2]bool) {
 	t.each(id, func(_ string, at row) bool {
+		if t.router.ofPeer(at) {
+			return true
+		}
 		if at.local() {
 			has[1] = true
 		} else {
@@ -99,11 +107,11 @@ func (r *Router) Subscriptions(c Cursor, fn func(Subscription) bool) Cursor {
 			if n++; n <= offset {
 				return true
 			}
-			if s := r.subscriber(at.subscriber()); s != nil {
+			if s := r.subscriber(at.subscriber()); s != nil && !s.is(peer) {
 				more = fn(Subscription{
 					ClientID:     s.id,
 					Subscription: topic.Subscription{Filter: f, Group: group, Local: at.local()},
-					QoS:          at.qos(), NoLocal: at.noLocal(),
+					QoS:          at.qos(), NoLocal: group == "" && at.noLocal(),
 					RetainAsPublished: at.retainAsPublished(), SubscriptionID: at.subscriptionID(),
 				})
 			}

@@ -51,6 +51,19 @@ type Unsubscribed struct {
 // resort after a crash, when nobody knows what they were: see Router.Forget.
 type Forget struct{ Subscriber *Subscriber }
 
+// Touch says that the client of a member of a shared group has come or gone
+// (Subscriber.SetOnline). Send it with Router.Touch.
+type Touch struct {
+	Subscriber   *Subscriber
+	Subscription topic.Subscription
+}
+
+// more goes on with a Forget.
+type more struct {
+	subscriber *Subscriber
+	from       uint32
+}
+
 // MailboxClass puts changes of subscriptions before application messages.
 func (*Subscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
 
@@ -62,6 +75,12 @@ func (*Unsubscribe) MailboxClass() kernel.Class { return kernel.Subscribe }
 
 // MailboxClass keeps the order with Subscribed.
 func (*Unsubscribed) MailboxClass() kernel.Class { return kernel.Subscribe }
+
+// MailboxClass keeps the order with Subscribe.
+func (*Touch) MailboxClass() kernel.Class { return kernel.Subscribe }
+
+// MailboxClass lets others have their turns.
+func (*more) MailboxClass() kernel.Class { return kernel.Subscribe }
 
 // MailboxClass keeps the order with Subscribe: what the subscriber sent before
 // it crashed is handled first.

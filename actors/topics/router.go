@@ -26,6 +26,9 @@ type Options struct {
 	// messages, or a second of a fast client. More costs memory for each slow
 	// subscriber, less makes publishers stop for short bursts.
 	PendingBytes int64
+	// PeerBytes is the same for another node, behind which there may be many
+	// subscribers. 8 MiB by default.
+	PeerBytes int64
 	// MaxWait bounds that waiting, so that a session which hangs cannot hold
 	// its publishers for ever. 10 s by default.
 	MaxWait time.Duration
@@ -69,14 +72,21 @@ type Router struct {
 	subscriptions atomic.Int64
 	wildcards     atomic.Int64
 	full          atomic.Int64 // subscribers that can take no more
+	routes        atomic.Int64 // rows of peers
 	stripe        atomic.Uint32
+
+	// Where there is a cluster (Cluster):
+	node   string
+	origin uint64        // 0: there is none
+	serial atomic.Uint64 // of the last message that a batch has a number for
 }
 
 // Counts are the sizes of the tables.
 type Counts struct {
-	Topics        int // distinct filters
+	Topics        int // distinct filters with subscriptions of this node
 	Subscribers   int // subscribers with subscriptions
-	Subscriptions int
+	Subscriptions int // of this node
+	PeerRoutes    int // what other nodes want: filters and shared groups, of each
 }
 
 // New returns a router with empty tables. Messages can be published at once;
@@ -92,12 +102,15 @@ func New(system *actor.ActorSystem, o Options) *Router {
 	if o.Ledger == nil {
 		o.Ledger = new(ledger.Ledger)
 	}
+	if o.PeerBytes <= 0 {
+		o.PeerBytes = 8 << 20
+	}
 	if o.MaxWait <= 0 {
 		o.MaxWait = 10 * time.Second
 	}
 	r := &Router{system: system, options: o, space: index.NewSpace()}
-	for range o.Shards {
-		r.tables = append(r.tables, &table{router: r, filters: r.space.NewIndex()})
+	for i := range o.Shards {
+		r.tables = append(r.tables, &table{router: r, number: i, filters: r.space.NewIndex()})
 	}
 	r.batches.New = func() any { return &Batch{router: r, stripe: r.stripe.Add(1)} }
 	return r
@@ -111,14 +124,16 @@ func (r *Router) shardOf(hash uint64) int {
 // tableFor returns the table of a filter: exact filters are spread by their
 // text, wildcard filters by their first level, so that a name has to be looked
 // for in one hash and two tries, whatever the number of shards.
-func (r *Router) tableFor(f topic.Filter) *table {
+func (r *Router) tableFor(f topic.Filter) *table { return r.tables[r.shardNumber(f)] }
+
+func (r *Router) shardNumber(f topic.Filter) int {
 	switch {
 	case f.StartsWithWildcard():
-		return r.tables[0]
+		return 0
 	case f.HasWildcard():
-		return r.tables[r.shardOf(r.space.Hash(f.FirstLevel()))]
+		return r.shardOf(r.space.Hash(f.FirstLevel()))
 	default:
-		return r.tables[r.shardOf(r.space.Hash(string(f)))]
+		return r.shardOf(r.space.Hash(string(f)))
 	}
 }
 
@@ -135,6 +150,16 @@ func (r *Router) Subscribe(m *Subscribe) {
 // Unsubscribe sends m to its shard. It does not wait.
 func (r *Router) Unsubscribe(m *Unsubscribe) {
 	r.system.Root.Send(r.ShardFor(m.Subscription.Filter), m)
+}
+
+// Clustered tells whether Touch is of any use.
+func (r *Router) Clustered() bool { return r.origin != 0 }
+
+// Touch sends m to its shard. It does not wait.
+func (r *Router) Touch(m *Touch) {
+	if r.Clustered() {
+		r.system.Root.Send(r.ShardFor(m.Subscription.Filter), m)
+	}
 }
 
 // Unregister says that s ends: it receives nothing from now on, publishers stop
@@ -169,9 +194,16 @@ func (r *Router) Forget(s *Subscriber) {
 
 // Counts returns the sizes of the tables.
 func (r *Router) Counts() Counts {
-	c := Counts{Subscribers: int(r.registered.Load()), Subscriptions: int(r.subscriptions.Load())}
+	c := Counts{
+		Subscribers: int(r.registered.Load()), Subscriptions: int(r.subscriptions.Load()),
+		PeerRoutes: int(r.routes.Load()),
+	}
 	for _, t := range r.tables {
-		c.Topics += t.filters.Len()
+		if t.out != nil {
+			c.Topics += int(t.out.filters.Load())
+		} else {
+			c.Topics += t.filters.Len()
+		}
 	}
 	return c
 }
@@ -204,7 +236,9 @@ func (r *Router) register(s *Subscriber) {
 	r.subscribers.At(n).Store(s)
 	s.held.Store(1)
 	s.index.Store(n)
-	r.registered.Add(1)
+	if !s.is(peer) {
+		r.registered.Add(1)
+	}
 }
 
 // letGo drops one hold on the index of s. The last one frees it, to be used
@@ -218,7 +252,9 @@ func (r *Router) letGo(s *Subscriber) {
 	n := s.index.Load()
 	r.subscribers.At(n).Store(nil)
 	r.left.Add(&r.space.Epochs, n)
-	r.registered.Add(-1)
+	if !s.is(peer) {
+		r.registered.Add(-1)
+	}
 }
 
 // subscriber returns who has the index, unless it has ended. The caller is
@@ -231,6 +267,14 @@ func (r *Router) subscriber(n uint32) *Subscriber {
 		return s
 	}
 	return nil
+}
+
+// bound is how much may be on the way to s before publishers wait.
+func (r *Router) bound(s *Subscriber) int64 {
+	if s.is(peer) {
+		return r.options.PeerBytes
+	}
+	return r.options.PendingBytes
 }
 
 // NewBatch returns an empty batch from a pool, for one goroutine.

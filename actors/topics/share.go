@@ -20,9 +20,10 @@ const (
 	HashClientID                 // by the publishing client: keeps its order
 	HashTopic                    // by the topic name: keeps the order of a topic
 	Sticky                       // always the same one, until it goes offline
+	Local                        // at random, but of this node while a member here is online
 )
 
-var strategies = [...]string{"random", "round_robin", "hash_clientid", "hash_topic", "sticky"}
+var strategies = [...]string{"random", "round_robin", "hash_clientid", "hash_topic", "sticky", "local"}
 
 // String returns the name that ParseStrategy takes.
 func (s Strategy) String() string { return strategies[s] }
@@ -37,37 +38,40 @@ func ParseStrategy(name string) (Strategy, error) {
 	return 0, fmt.Errorf("unknown shared subscription strategy %q", name)
 }
 
-// group is one shared group of one filter.
-type group struct {
-	name    string
-	members rows
-	turn    atomic.Uint32 // of RoundRobin
-	stuck   atomic.Uint32 // subscriber of Sticky
-}
-
 // maxProbes bounds the search for a member which is online: beyond it an
 // offline one is taken, so that a group of many sleeping clients cannot make a
 // PUBLISH cost more than some ten microseconds.
 const maxProbes = 1024
 
-// pick returns the member that gets m, or nil if there is none.
-func (g *group) pick(r *Router, b *Batch, m *protocol.Message) (row, *Subscriber) {
+// pick returns the member at this node that gets m, or nil if there is none.
+func (g *group) pick(b *Batch, m *protocol.Message) (row, *Subscriber) {
 	members := g.members.all()
-	n := uint32(len(members))
-	if n == 0 {
+	if len(members) == 0 {
 		return 0, nil
 	}
+	r := b.router
 	if r.options.Strategy == Sticky {
 		if at, s := g.pickStuck(r, members); s != nil {
 			return at, s
 		}
 	}
-	start := g.start(r, b, m) % n
+	at, s, _ := g.pickFrom(b, members, g.start(r, b, m))
+	return at, s
+}
+
+// pickFrom returns the first member from a position on that is online and has
+// room, or else any: then ready is false.
+func (g *group) pickFrom(b *Batch, members []atomic.Uint64, start uint32) (_ row, _ *Subscriber, ready bool) {
+	r, n := b.router, uint32(len(members))
+	if n == 0 {
+		return 0, nil, false
+	}
+	start %= n
 	var asleep *Subscriber
 	var asleepRow row
 	for i := uint32(0); i < n && (i < maxProbes || asleep == nil); i++ {
 		at := row(members[(start+i)%n].Load())
-		if at == 0 {
+		if at == 0 || b.remote && at.local() {
 			continue
 		}
 		s := r.subscriber(at.subscriber())
@@ -76,13 +80,13 @@ func (g *group) pick(r *Router, b *Batch, m *protocol.Message) (row, *Subscriber
 		}
 		if s.is(online) && !s.is(full) {
 			g.stuck.Store(at.subscriber())
-			return at, s
+			return at, s, true
 		}
 		if asleep == nil {
 			asleep, asleepRow = s, at
 		}
 	}
-	return asleepRow, asleep
+	return asleepRow, asleep, false
 }
 
 // pickStuck finds the member that got the last message, if it can have another.

@@ -35,6 +35,8 @@ const (
 	crashed             // its session crashed
 	kept                // what it is given is kept in the store
 	full                // and there is no room for more
+	peer                // another node
+	stalled             // a peer that takes nothing at present
 )
 
 func (s *Subscriber) is(flag uint32) bool { return s.flags.Load()&flag != 0 }
@@ -45,8 +47,34 @@ func NewSubscriber(id protocol.ClientID, pid *actor.PID) *Subscriber {
 	return &Subscriber{id: id, pid: pid}
 }
 
+// NewPeer returns the subscriber that another node is: name is the node's, and its
+// routes are its subscriptions (Apply). Unregister masks them at once, Forget
+// takes them out of the tables. A new conversation with the same node needs a new
+// one.
+func (r *Router) NewPeer(name string, pid *actor.PID) *Subscriber {
+	s := NewSubscriber(name, pid)
+	s.flags.Or(peer | kept | online)
+	r.register(s)
+	return s
+}
+
+// SetStalled says whether a peer takes nothing at present. Whoever publishes to it
+// then does not wait with QoS 0.
+func (s *Subscriber) SetStalled(yes bool) {
+	if !yes {
+		s.flags.And(^uint32(stalled))
+		return
+	}
+	if s.flags.Or(stalled)&stalled == 0 {
+		s.open()
+	}
+}
+
+// Peer tells whether the subscriber is another node.
+func (s *Subscriber) Peer() bool { return s.is(peer) }
+
 // ClientID is the client whose messages are not delivered to no-local
-// subscriptions of this subscriber.
+// subscriptions of this subscriber; the name of the node for a peer.
 func (s *Subscriber) ClientID() protocol.ClientID { return s.id }
 
 // PID is the session.
@@ -97,10 +125,10 @@ func (s *Subscriber) open() {
 	}
 }
 
-// wait blocks while more than bound bytes are pending, until the subscriber is
-// closed or time is over. It tells whether there is room, or nobody to care.
-func (s *Subscriber) wait(bound int64, limit <-chan time.Time) bool {
-	return s.await(limit, nil, func() bool { return s.pending.Load() <= bound || s.is(closed) })
+// wait blocks while more than bound bytes are pending, until the subscriber has
+// one of the flags or time is over, which it reports as false.
+func (s *Subscriber) wait(bound int64, until uint32, limit <-chan time.Time) bool {
+	return s.await(limit, nil, func() bool { return s.pending.Load() <= bound || s.is(until) })
 }
 
 // await blocks until a condition holds, which open makes look again, or time is

@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,6 +15,7 @@ import (
 // router.
 type table struct {
 	router  *Router
+	number  int
 	filters *index.Index
 	// entries has a word for each filter id: nothing, the one row, or the
 	// number of a set. Most filters have one subscriber, and cost 8 bytes here.
@@ -24,12 +26,15 @@ type table struct {
 	nextSet  uint32
 	oldSets  index.Limbo[uint32]
 
+	out *exports // nil without a cluster
 	pid atomic.Pointer[actor.PID]
 }
 
 // set is an entry with several rows, or with shared groups.
 type set struct {
 	number uint32
+	own    int // rows of this node, those in groups included
+	wanted int // those of them that are plain and not $local
 	plain  rows
 	groups atomic.Pointer[[]*group]
 }
@@ -63,56 +68,88 @@ func (t *table) subscribe(m *Subscribe) bool {
 	if s.is(closed) || !s.hold() {
 		return false // it ended while the message was on its way
 	}
-	id, created := t.filters.Insert(m.Subscription.Filter)
-	t.entries.Grow(id)
-	if created && m.Subscription.Filter.HasWildcard() {
-		t.router.wildcards.Add(1)
+	id := t.insert(m.Subscription.Filter)
+	var before standing
+	if t.out != nil {
+		before = t.standing(id)
 	}
-	added := t.put(id, m.Subscription.Group, newRow(s.index.Load(), m))
+	added := t.put(id, m.Subscription, s, newRow(s.index.Load(), m))
 	if !added {
 		t.router.letGo(s)
 		return false
+	}
+	if t.out != nil {
+		t.out.moved(m.Subscription.Filter, before, t.standing(id))
 	}
 	t.router.subscriptions.Add(1)
 	return true
 }
 
-func (t *table) put(id uint32, name string, r row) (added bool) {
+// put adds or replaces a row of s.
+func (t *table) put(id uint32, sub topic.Subscription, s *Subscriber, r row) (added bool) {
+	name := sub.Group
 	entry := t.entries.At(id)
 	word := entry.Load()
 	if name == "" && (word == 0 || !isSet(word) && row(word).key() == r.key()) {
 		entry.Store(uint64(r))
 		return word == 0
 	}
-	var s *set
-	if isSet(word) {
-		s = t.set(word)
-	} else {
-		s = t.newSet()
-		if word != 0 {
-			s.plain.put(row(word))
-		}
-	}
+	to := t.setOf(word)
 	if name == "" {
-		added = s.plain.put(r)
+		added = to.plain.put(r)
 	} else {
-		added = s.group(name).members.put(r)
+		added = t.group(to, sub).join(t, s, r)
 	}
-	if !isSet(word) {
-		entry.Store(setWord(s.number)) // readers see old and new row at once
+	if added {
+		to.note(s, name == "" && !r.local(), 1)
 	}
+	t.settle(entry, word, to)
 	return added
 }
 
-// group returns the group with this name, which it creates if need be.
-func (s *set) group(name string) *group {
-	list := s.groupList()
-	for _, g := range list {
-		if g.name == name {
-			return g
-		}
+// setOf returns the set of an entry that holds word, or makes one of it, to be
+// stored with settle.
+func (t *table) setOf(word uint64) *set {
+	if isSet(word) {
+		return t.set(word)
 	}
-	g := &group{name: name}
+	s := t.newSet()
+	if word != 0 {
+		r := row(word)
+		s.plain.put(r)
+		s.note(t.router.subscribers.At(r.subscriber()).Load(), !r.local(), 1)
+	}
+	return s
+}
+
+// settle makes readers see what a set has got, old and new rows at once.
+func (t *table) settle(entry *atomic.Uint64, word uint64, s *set) {
+	if !isSet(word) {
+		entry.Store(setWord(s.number))
+	}
+}
+
+// note counts n rows of a subscriber; wanted: they are plain and not $local.
+func (s *set) note(of *Subscriber, wanted bool, n int) {
+	if of.is(peer) {
+		return
+	}
+	s.own += n
+	if wanted {
+		s.wanted += n
+	}
+}
+
+// group returns the group of a subscription, which it creates if need be.
+func (t *table) group(s *set, sub topic.Subscription) *group {
+	if g := s.find(sub.Group); g != nil {
+		return g
+	}
+	list := s.groupList()
+	g := &group{name: sub.Group}
+	if t.out != nil { // its own copy: sub's may be part of a large buffer
+		g.name, g.filter = strings.Clone(sub.Group), topic.Filter(strings.Clone(string(sub.Filter)))
+	}
 	grown := append(append(make([]*group, 0, len(list)+1), list...), g)
 	s.groups.Store(&grown)
 	return g
@@ -149,54 +186,81 @@ func (t *table) unsubscribe(s *Subscriber, sub topic.Subscription) bool {
 	if !ok {
 		return false
 	}
-	return t.remove(id, sub.Group, keyOf(s.index.Load(), sub.Local), s)
+	return t.remove(id, sub, s)
 }
 
-// remove takes the row of s with this key out of the group, or out of the plain
-// rows, and the filter if nothing is left.
-func (t *table) remove(id uint32, name string, k rowKey, s *Subscriber) bool {
-	entry := t.entries.At(id)
-	word := entry.Load()
-	switch {
-	case word == 0:
+// remove takes the row that s has for a subscription out of the group, or out of
+// the plain rows, and the filter if nothing is left.
+func (t *table) remove(id uint32, sub topic.Subscription, s *Subscriber) bool {
+	var before standing
+	if t.out != nil {
+		before = t.standing(id)
+	}
+	if !t.take(id, sub, s) {
 		return false
-	case !isSet(word):
-		if name != "" || row(word).key() != k {
-			return false
-		}
-		t.drop(id)
-	default:
-		set := t.set(word)
-		if !set.remove(name, k) {
-			return false
-		}
-		t.shrink(id, set)
+	}
+	if t.out != nil {
+		t.out.moved(sub.Filter, before, t.standing(id))
 	}
 	t.router.subscriptions.Add(-1)
 	t.router.letGo(s)
 	return true
 }
 
-// remove takes the row out and, if it was the last one, the group.
-func (s *set) remove(name string, k rowKey) bool {
-	if name == "" {
-		return s.plain.remove(k)
-	}
-	list := s.groupList()
-	for i, g := range list {
-		if g.name != name {
-			continue
-		}
-		if !g.members.remove(k) {
+// take is remove without the counting.
+func (t *table) take(id uint32, sub topic.Subscription, s *Subscriber) bool {
+	entry, k := t.entries.At(id), keyOf(s.index.Load(), sub.Local)
+	word := entry.Load()
+	switch {
+	case word == 0:
+		return false
+	case !isSet(word):
+		if sub.Group != "" || row(word).key() != k {
 			return false
 		}
-		if g.members.live == 0 {
-			left := append(append(make([]*group, 0, len(list)-1), list[:i]...), list[i+1:]...)
-			s.groups.Store(&left)
-		}
+		t.drop(id)
 		return true
 	}
-	return false
+	from := t.set(word)
+	switch {
+	case sub.Group == "":
+		if !from.plain.remove(k) {
+			return false
+		}
+	default:
+		g := from.find(sub.Group)
+		if g == nil || !g.part(t, k) {
+			return false
+		}
+		from.prune(g)
+	}
+	from.note(s, sub.Group == "" && !sub.Local, -1)
+	t.shrink(id, from)
+	return true
+}
+
+// find returns the group with this name, or nil.
+func (s *set) find(name string) *group {
+	for _, g := range s.groupList() {
+		if g.name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// prune takes a group without members out.
+func (s *set) prune(g *group) {
+	if !g.empty() {
+		return
+	}
+	var left []*group
+	for _, other := range s.groupList() {
+		if other != g {
+			left = append(left, other)
+		}
+	}
+	s.groups.Store(&left)
 }
 
 // shrink turns a set that has become small into a single row or nothing.
@@ -220,38 +284,54 @@ func (t *table) drop(id uint32) {
 	t.router.wildcards.Add(int64(t.filters.Wildcards() - wild))
 }
 
-// forget takes all rows of s away by looking at every entry; it stops early
-// when none is left anywhere. It returns how many it has found.
-func (t *table) forget(s *Subscriber) (found int) {
+// sweepLen is how many filters one turn of a sweep looks at: two milliseconds if
+// there is something to do for each.
+const sweepLen = 4096
+
+// forget takes the rows of s away, from one filter on, by looking at every entry;
+// it stops early when none is left anywhere. It returns where to go on, and 0 when
+// it is done.
+func (t *table) forget(s *Subscriber, from uint32) (next uint32) {
 	if !s.hold() {
 		return 0
 	}
 	defer t.router.letGo(s)
 	const ours = 1
 	number := s.index.Load()
-	for id := uint32(1); id < t.entries.Len() && s.held.Load() > ours; id++ {
+	for id := max(from, 1); id < t.entries.Len(); id++ {
+		if s.held.Load() <= ours {
+			return 0
+		}
+		if id-from >= sweepLen {
+			return id
+		}
 		word := t.entries.At(id).Load()
-		if word != 0 && (isSet(word) || row(word).subscriber() == number) {
-			found += t.forgetIn(id, word, s)
+		switch {
+		case word == 0 || !isSet(word) && row(word).subscriber() != number:
+		case s.is(peer):
+			t.forgetPeer(id, s)
+		default:
+			t.forgetIn(id, s)
 		}
 	}
-	return found
+	return 0
 }
 
-// forgetIn takes the rows of s out of one entry, which held word before.
-func (t *table) forgetIn(id uint32, word uint64, s *Subscriber) (found int) {
+// forgetIn takes the rows of s out of one entry.
+func (t *table) forgetIn(id uint32, s *Subscriber) {
+	var filter topic.Filter
+	if t.out != nil {
+		filter = t.filters.Filter(id)
+	}
 	names := []string{""}
-	if isSet(word) {
+	if word := t.entries.At(id).Load(); isSet(word) {
 		for _, g := range t.set(word).groupList() {
 			names = append(names, g.name)
 		}
 	}
 	for _, name := range names {
 		for _, local := range []bool{false, true} {
-			if t.remove(id, name, keyOf(s.index.Load(), local), s) {
-				found++
-			}
+			t.remove(id, topic.Subscription{Filter: filter, Group: name, Local: local}, s)
 		}
 	}
-	return found
 }

@@ -174,9 +174,9 @@ func (r *recovery) WhenStarted(done func(error)) {
 // them are as they were.
 func (n *Node) restore() error {
 	var pending sync.WaitGroup
-	kept, err := n.disk.Retained(func(m *protocol.Message) {
+	kept, err := n.disk.Retained(func(r store.Retained) {
 		pending.Add(1)
-		n.retained.Restore(m, pending.Done)
+		n.retained.Restore(r, pending.Done)
 	})
 	if err != nil {
 		return fmt.Errorf("recover retained messages: %w", err)

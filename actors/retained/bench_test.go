@@ -17,7 +17,7 @@ func filled(b *testing.B, n int) (*table, float64) {
 	t := newTable()
 	for i := range n {
 		m := message(fmt.Sprintf("device/%d/state", i), "0123456789012345678901234567890123456789012345678901234567890123")
-		t.store(m.Clone(), always)
+		t.store(m.Clone(), later(), always)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -52,6 +52,6 @@ func BenchmarkStore(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Topic = topic.Name(fmt.Sprintf("device/%d/state", rand.IntN(100_000)))
-		t.store(m.Clone(), always)
+		t.store(m.Clone(), later(), always)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/store"
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -20,10 +21,10 @@ type Store struct {
 	Receipt *store.Receipt
 }
 
-// restore puts a message back that the disk store had.
+// restore puts back what the disk store had.
 type restore struct {
-	message *protocol.Message
-	done    func()
+	record store.Retained
+	done   func()
 }
 
 // Lookup asks for the retained messages that match Filter. Send it with
@@ -78,6 +79,9 @@ type Clean struct {
 
 	left  atomic.Int32
 	count atomic.Int64
+
+	version lww.Version
+	told    func() // not nil: another node or the disk says so; called by each shard
 }
 
 // Cleaned answers Clean with the number of messages that were there.

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/store"
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -26,6 +27,18 @@ type Options struct {
 	// nil: everything but what the broker says of itself.
 	Disk  *store.Disk
 	Keeps func(*protocol.Message) bool
+	// Node is the name of this node. It stands, as a number, in the versions of what
+	// this node changes.
+	Node string
+	// Clock gives those versions; nil: they are numbered, and mean nothing to others.
+	Clock Clock
+	// Tombstones is how long it is remembered what was taken away, so that a node
+	// that was not there does not bring it back. 0: there are no other nodes, and
+	// nothing is remembered.
+	Tombstones time.Duration
+	// MaxTombstones bounds their number, of all shards together; the oldest go
+	// first. 100,000 if not positive.
+	MaxTombstones int
 }
 
 // Stores is the door to the retained stores. The tables behind it outlive the
@@ -37,6 +50,12 @@ type Stores struct {
 	seed    maphash.Seed
 	shards  []*place
 	count   atomic.Int64
+	clock   Clock
+	origin  uint32
+	peers   Replicator // nil: nobody wants to know
+
+	tombstones atomic.Int64
+	incredible atomic.Uint64 // entries whose version is of a time to come
 
 	tooLarge atomic.Uint64
 	full     atomic.Uint64
@@ -49,6 +68,10 @@ type place struct {
 	number int
 	table  *table
 	pid    atomic.Pointer[actor.PID]
+
+	tombs     tombs
+	digest    *lww.Digest // nil where there are no other nodes
+	watermark lww.Version // of the last Clean
 }
 
 // Refusals counts the messages that were not stored.
@@ -63,9 +86,20 @@ func New(system *actor.ActorSystem, o Options) *Stores {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Stores{system: system, options: o, seed: maphash.MakeSeed()}
+	if o.MaxTombstones <= 0 {
+		o.MaxTombstones = 100_000
+	}
+	s := &Stores{system: system, options: o, seed: maphash.MakeSeed(), clock: o.Clock, origin: lww.Origin(o.Node)}
+	if s.clock == nil {
+		s.clock = new(numbers)
+	}
 	for i := range o.Shards {
-		s.shards = append(s.shards, &place{stores: s, number: i, table: newTable()})
+		p := &place{stores: s, number: i, table: newTable()}
+		if s.replicated() {
+			p.digest = new(lww.Digest)
+			p.tombs.max = (o.MaxTombstones + o.Shards - 1) / o.Shards
+		}
+		s.shards = append(s.shards, p)
 	}
 	return s
 }
@@ -91,10 +125,48 @@ func (s *Stores) Keeps(m *protocol.Message) bool {
 	return s.options.Disk != nil && !m.Sys && (s.options.Keeps == nil || s.options.Keeps(m))
 }
 
-// Restore puts a message back that the disk store had; it takes m over. done is
+// numbers is a clock for those who have nobody to compare with.
+type numbers struct{ last atomic.Uint64 }
+
+func (n *numbers) Now() uint64 { return n.last.Add(1) }
+
+func (n *numbers) Seen(stamp uint64) {
+	for {
+		if last := n.last.Load(); stamp <= last || n.last.CompareAndSwap(last, stamp) {
+			return
+		}
+	}
+}
+
+// next is the version of a change that is made now.
+func (s *Stores) next() lww.Version { return lww.Version{Stamp: s.clock.Now(), Origin: s.origin} }
+
+// credible tells whether a version can be of a clock that is more or less right: it
+// is not more than a day ahead. One that is would win over all changes until then.
+func (s *Stores) credible(v lww.Version) bool {
+	return v.Millis() <= time.Now().Add(24*time.Hour).UnixMilli()
+}
+
+// Restore puts back what the disk store had; it takes the message over. done is
 // called when it is there, on the goroutine of a shard.
-func (s *Stores) Restore(m *protocol.Message, done func()) {
-	s.send(s.shardOf(string(m.Topic)), &restore{message: m, done: done})
+func (s *Stores) Restore(r store.Retained, done func()) {
+	if s.clock.Seen(r.Stamp); !s.credible(r.Version) {
+		r.Version = s.next()
+	}
+	if r.Stamp == 0 {
+		r.Origin = s.origin // for an order among the nodes that have such ones
+	}
+	if r.Topic != "" {
+		s.send(s.shardOf(string(r.Topic)), &restore{record: r, done: done})
+		return
+	}
+	left := new(atomic.Int32)
+	left.Store(int32(len(s.shards)))
+	s.clean(&Clean{version: r.Version, told: func() {
+		if left.Add(-1) == 0 {
+			done()
+		}
+	}})
 }
 
 // Lookup sends l to every shard that may have matching messages.
@@ -117,6 +189,11 @@ func (s *Stores) List(l *List) {
 
 // Clean sends c to every shard.
 func (s *Stores) Clean(c *Clean) {
+	c.version = s.next()
+	s.clean(c)
+}
+
+func (s *Stores) clean(c *Clean) {
 	c.left.Store(int32(len(s.shards)))
 	for _, p := range s.shards {
 		s.send(p, c)

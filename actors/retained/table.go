@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -20,7 +21,6 @@ type table struct {
 	next   uint32
 	edges  edges
 	count  int
-	stamp  uint64 // of the last message stored
 }
 
 const (
@@ -32,7 +32,8 @@ const (
 type node struct {
 	level  string
 	msg    *protocol.Message // nil: no message here
-	stamp  uint64            // order of storing
+	stamp  uint64            // of the message's version; it is the order of storing, too
+	origin uint32            // of the message's version
 	parent uint32
 	first  uint32 // child
 	after  uint32 // sibling
@@ -80,9 +81,21 @@ func (t *table) find(name topic.Name) uint32 {
 	return at
 }
 
+// get returns the message of a topic, nil if there is none.
+func (t *table) get(name topic.Name) (*protocol.Message, lww.Version) {
+	at := t.find(name)
+	if at == 0 {
+		return nil, lww.Version{}
+	}
+	n := t.node(at)
+	return n.msg, n.version()
+}
+
+func (n *node) version() lww.Version { return lww.Version{Stamp: n.stamp, Origin: n.origin} }
+
 // store sets the message of a topic, which the table keeps. It calls admit
 // before it adds a topic, and does nothing if that refuses.
-func (t *table) store(m *protocol.Message, admit func() bool) bool {
+func (t *table) store(m *protocol.Message, v lww.Version, admit func() bool) bool {
 	at := t.find(m.Topic)
 	if at == 0 || t.node(at).msg == nil {
 		if !admit() {
@@ -92,8 +105,7 @@ func (t *table) store(m *protocol.Message, admit func() bool) bool {
 		t.count++
 	}
 	n := t.node(at)
-	t.stamp++
-	n.msg, n.stamp = m, t.stamp
+	n.msg, n.stamp, n.origin = m, v.Stamp, v.Origin
 	return true
 }
 
@@ -252,11 +264,27 @@ func (t *table) scan(from uint32, limit int, fn func(at uint32, m *protocol.Mess
 	return id
 }
 
+// visit calls fn with the nodes that have a message, from the node on, until it
+// has seen up to limit or fn returns false. It returns where to go on, 0 at the end.
+func (t *table) visit(from uint32, limit int, fn func(*node) bool) (next uint32) {
+	id := max(from, 1)
+	for ; id < t.next && limit > 0; id++ {
+		if n := t.node(id); n.msg != nil {
+			if !fn(n) {
+				limit = 0
+			}
+			limit--
+		}
+	}
+	if id >= t.next {
+		return 0
+	}
+	return id
+}
+
 // clear empties the table and returns how many messages were there.
 func (t *table) clear() int {
 	n := t.count
-	stamp := t.stamp
 	*t = *newTable()
-	t.stamp = stamp
 	return n
 }

@@ -7,9 +7,15 @@ import (
 
 	"pgregory.net/rapid"
 
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
+
+var order numbers
+
+// later is a version after all before.
+func later() lww.Version { return lww.Version{Stamp: order.Now()} }
 
 func always() bool                     { return true }
 func every(*protocol.Message) bool     { return true }
@@ -55,7 +61,7 @@ func TestTableAgreesWithAListOfMessages(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"store": func(t *rapid.T) {
 				m := named(name.Draw(t, "name"))
-				if !tab.store(m, always) {
+				if !tab.store(m, later(), always) {
 					t.Fatal("refused")
 				}
 				drop(string(m.Topic))
@@ -94,7 +100,7 @@ func TestTableAgreesWithAListOfMessages(t *testing.T) {
 func TestScanShowsEachMessageOnceAndMayRemoveIt(t *testing.T) {
 	tab := newTable()
 	for i := range 3000 {
-		tab.store(named("a/"+string(rune('A'+i%26))+"/"+strings.Repeat("x", i/26)), always)
+		tab.store(named("a/"+string(rune('A'+i%26))+"/"+strings.Repeat("x", i/26)), later(), always)
 	}
 	seen := 0
 	for at, pages := uint32(0), 0; ; pages++ {
@@ -118,12 +124,12 @@ func TestScanShowsEachMessageOnceAndMayRemoveIt(t *testing.T) {
 
 func TestClearEmptiesTheTable(t *testing.T) {
 	tab := newTable()
-	tab.store(named("a/b"), always)
-	tab.store(named("a/c"), always)
+	tab.store(named("a/b"), later(), always)
+	tab.store(named("a/c"), later(), always)
 	if n := tab.clear(); n != 2 || tab.count != 0 || len(tab.match("#", every)) != 0 {
 		t.Errorf("cleared %d, %d left", n, tab.count)
 	}
-	if !tab.store(named("a/b"), always) || len(tab.match("#", every)) != 1 {
+	if !tab.store(named("a/b"), later(), always) || len(tab.match("#", every)) != 1 {
 		t.Error("nothing can be stored afterwards")
 	}
 }

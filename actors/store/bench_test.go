@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -238,7 +239,7 @@ func BenchmarkRecoverRetained(b *testing.B) {
 	for i := range topics {
 		m := *message(i)
 		m.Topic = topic.Name(fmt.Sprintf("devices/%d/state", i))
-		ops.PutRetained(&m)
+		ops.PutRetained(&Retained{Topic: m.Topic, Message: &m, Version: lww.Version{Stamp: uint64(i), Origin: 1}})
 		if i%1000 == 999 {
 			safe := make(chan error, 1)
 			d.Commit(&ops, func(err error) { safe <- err })
@@ -256,7 +257,7 @@ func BenchmarkRecoverRetained(b *testing.B) {
 			b.Fatal(err)
 		}
 		var last *protocol.Message
-		report, err := d.Retained(func(m *protocol.Message) { last = m })
+		report, err := d.Retained(func(r Retained) { last = r.Message })
 		if err != nil || report.Retained != topics || last == nil {
 			b.Fatalf("%+v, %v", report, err)
 		}

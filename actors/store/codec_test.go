@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -40,6 +41,28 @@ func TestAMessageComesBackAsItWas(t *testing.T) {
 			t.Fatalf("size %d, want %d", size, m.Size())
 		}
 	})
+}
+
+func TestARetainedMessageComesBackWithItsVersion(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := Retained{Version: lww.Version{Stamp: rapid.Uint64().Draw(t, "stamp"), Origin: rapid.Uint32().Draw(t, "origin")}}
+		if rapid.Bool().Draw(t, "message") {
+			r.Message = drawMessage(t)
+			r.Message.Topic = "" // it is in the key
+		}
+		if got, err := decodeRetained(appendRetained(nil, &r), &memory{}); err != nil || !reflect.DeepEqual(got, r) {
+			t.Fatalf("%+v became %+v, %v", r, got, err)
+		}
+	})
+}
+
+func TestARetainedMessageOfAnOlderBrokerHasTheOldestVersion(t *testing.T) {
+	m := message(1)
+	m.Topic = ""
+	r, err := decodeRetained(appendMessage([]byte{recordVersion}, m), &memory{})
+	if err != nil || !reflect.DeepEqual(r, Retained{Message: m}) {
+		t.Errorf("%+v, %v", r, err)
+	}
 }
 
 func TestAnItemComesBackAsItWas(t *testing.T) {
@@ -155,6 +178,7 @@ func TestLeapGoesUpwardsOnly(t *testing.T) {
 func FuzzDecoders(f *testing.F) {
 	m := message(1)
 	f.Add(appendMessage([]byte{recordVersion}, m))
+	f.Add(appendRetained(nil, &Retained{Message: m, Version: lww.Version{Stamp: 1, Origin: 2}}))
 	f.Add(appendItem(nil, &Item{Message: m, QoS: 1, SubID: 3, MoreIDs: []uint32{4}}, 0))
 	f.Add(appendItem(nil, &Item{Message: m, QoS: 2}, 9))
 	f.Add(appendSession(nil, &Session{ClientID: "c", Will: &Will{Message: m}}))
@@ -185,6 +209,14 @@ func FuzzDecoders(f *testing.F) {
 		if w, err := decodeWindow(b); err == nil {
 			if again, err := decodeWindow(appendWindow(nil, &w)); err != nil || !reflect.DeepEqual(again, w) {
 				t.Errorf("window %+v became %+v, %v", w, again, err)
+			}
+		}
+		if r, err := decodeRetained(b, &memory{}); err == nil {
+			if r.Message != nil {
+				r.Message.Topic = "" // it is not written
+			}
+			if again, err := decodeRetained(appendRetained(nil, &r), &memory{}); err != nil || !reflect.DeepEqual(again, r) {
+				t.Errorf("retained %+v became %+v, %v", r, again, err)
 			}
 		}
 		_, _ = decodeSubscription(nil, b) // that it does not panic

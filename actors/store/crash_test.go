@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
+	"emqttd/cluster/replicas/lww"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -191,15 +192,23 @@ func (w *world) deliver(t *rapid.T) {
 func (w *world) retain(t *rapid.T) {
 	next := w.now().clone()
 	name := rapid.SampledFrom([]string{"x", "x/y", "z"}).Draw(t, "topic")
-	if _, ok := next.retained[name]; ok && rapid.Bool().Draw(t, "drop") {
-		delete(next.retained, name)
-		w.commit(next, func(o *Ops) { o.DropRetained(name) })
-		return
+	v := lww.Version{Stamp: uint64(len(w.history)), Origin: 7}
+	if _, ok := next.retained[name]; ok {
+		switch rapid.SampledFrom([]string{"drop", "bury", "replace"}).Draw(t, "change") {
+		case "drop":
+			delete(next.retained, name)
+			w.commit(next, func(o *Ops) { o.DropRetained(name) })
+			return
+		case "bury":
+			next.retained[name] = "gone"
+			w.commit(next, func(o *Ops) { o.PutRetained(&Retained{Topic: topic.Name(name), Version: v}) })
+			return
+		}
 	}
 	m := message(len(w.history))
 	m.Topic = topic.Name(name)
 	next.retained[name] = string(m.Payload)
-	w.commit(next, func(o *Ops) { o.PutRetained(m) })
+	w.commit(next, func(o *Ops) { o.PutRetained(&Retained{Topic: m.Topic, Message: m, Version: v}) })
 }
 
 // apply lets the writer write.
@@ -256,7 +265,15 @@ func (w *world) inspect(d *Disk, acked int64) (kept int) {
 	if _, err := d.Recover(4, func(r *Recovered) { w.read(got, d, r) }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Retained(func(m *protocol.Message) { got.retained[string(m.Topic)] = string(m.Payload) }); err != nil {
+	if _, err := d.Retained(func(r Retained) {
+		got.retained[string(r.Topic)] = "gone"
+		if r.Message != nil {
+			got.retained[string(r.Topic)] = string(r.Message.Payload)
+		}
+		if r.Origin != 7 {
+			t.Errorf("%s has the version %v", r.Topic, r.Version)
+		}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	want := w.history[kept].clone()

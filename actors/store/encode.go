@@ -18,6 +18,7 @@ const (
 	flagSubID   = 0x08 // item
 	flagMoreIDs = 0x10 // item
 	flagShared  = 0x20 // item
+	flagGone    = 0x40 // retained message: a tombstone, without a message
 )
 
 const (

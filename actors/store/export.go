@@ -160,11 +160,11 @@ func (e *exporter) fill(l *exported, kind byte, c *cursor) (bool, error) {
 	case kindItem:
 		return e.fillItem(l, c)
 	case kindRetained:
-		m, err := decodeMessage(value, &e.mem)
-		if err != nil {
+		r, err := decodeRetained(value, &e.mem)
+		if err != nil || r.Message == nil {
 			return false, err
 		}
-		l.Session, l.Message = 0, exportMessage(m)
+		l.Session, l.Message = 0, exportMessage(r.Message)
 		l.Message.Topic = string(c.last[1:])
 	case kindTable:
 		return l.fillTable(c.last, value)

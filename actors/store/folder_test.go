@@ -16,7 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"emqttd/protocol"
+	"emqttd/cluster/replicas/lww"
 )
 
 // filled is a store in which there is something of every kind.
@@ -50,7 +50,7 @@ func fillSome(t testing.TB, d *running) {
 			o.PutAwaiting(sid, 5, 1)
 			m := *message(i)
 			m.Topic += "/" + "x"
-			o.PutRetained(&m)
+			o.PutRetained(&Retained{Topic: m.Topic, Message: &m, Version: lww.Version{Stamp: 1 << 40, Origin: 3}})
 		})
 		for seq := range someItems {
 			it := &Item{Seq: uint64(seq), Message: message(seq), QoS: 1}
@@ -87,7 +87,7 @@ func complete(t testing.TB, d *Disk) {
 	if err != nil || report.Sessions != someSessions || report.Holes+report.Quarantined+report.Orphans != 0 {
 		t.Errorf("report %+v, %v", report, err)
 	}
-	if report, err := d.Retained(func(*protocol.Message) {}); err != nil || report.Retained != 1 {
+	if report, err := d.Retained(func(Retained) {}); err != nil || report.Retained != 1 {
 		t.Errorf("report %+v, %v", report, err)
 	}
 	if v, ok, err := d.Table("users").Get([]byte("ann")); !ok || string(v) != "secret" || err != nil {

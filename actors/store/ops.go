@@ -127,16 +127,15 @@ func (o *Ops) putMessage(mid uint64, m *protocol.Message) {
 
 func (o *Ops) dropMessage(mid uint64) { o.delete(appendMessageKey(o.scratch[:0], mid)) }
 
-// PutRetained writes a retained message, in place of the topic's one before.
-func (o *Ops) PutRetained(m *protocol.Message) {
-	b := append(append(o.scratch[:0], kindRetained), m.Topic...)
-	keyLen := len(b)
-	nameless := *m
-	nameless.Topic = "" // the key has it
-	o.set(appendMessage(append(b, recordVersion), &nameless), keyLen)
+// PutRetained writes a retained message or a tombstone, in place of what the
+// topic had before.
+func (o *Ops) PutRetained(r *Retained) {
+	b := append(append(o.scratch[:0], kindRetained), r.Topic...)
+	o.set(appendRetained(b, r), len(b))
 }
 
-// DropRetained deletes the retained message of a topic.
+// DropRetained deletes what there is of the retained message of a topic, also a
+// tombstone.
 func (o *Ops) DropRetained(topic string) {
 	o.delete(append(append(o.scratch[:0], kindRetained), topic...))
 }

@@ -157,8 +157,10 @@ func decode(kind byte, key, value []byte) (err error) {
 		if _, err = decodeItem(value, nil); err == nil && len(key) != itemKeyLen {
 			err = errRecord
 		}
-	case kindMessage, kindRetained:
+	case kindMessage:
 		_, err = decodeMessage(value, &memory{})
+	case kindRetained:
+		_, err = decodeRetained(value, &memory{})
 	case kindHeader, kindTable:
 		if d := record(value); d.bad {
 			err = errRecord

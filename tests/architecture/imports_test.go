@@ -77,7 +77,7 @@ func standard(pkg string) bool {
 // package may import those of lines above its own, and of its own line only
 // what is below the same path.
 var layers = [][]string{
-	{"emqttd/protocol", "emqttd/config", "emqttd/actors/kernel"},
+	{"emqttd/protocol", "emqttd/config", "emqttd/actors/kernel", "emqttd/cluster/replicas/lww"},
 	{"emqttd/actors/store"},
 	{"emqttd/actors/access", "emqttd/actors/hooks", "emqttd/actors/system", "emqttd/actors/retained"},
 	{"emqttd/cluster"},

@@ -46,6 +46,10 @@ func (m *mailbox) drain() (idle bool) {
 		case nothing:
 			return true
 		case asUser:
+			if p, ok := msg.(*probe); ok {
+				p.take()
+				continue
+			}
 			m.invoker.InvokeUserMessage(msg)
 		case asSystem:
 			m.invoker.InvokeSystemMessage(msg)

@@ -14,7 +14,7 @@ import (
 )
 
 func (n *Node) httpServer() *http.Server {
-	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log})
+	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log, Metrics: n.prometheus()})
 }
 
 // cursorOf reads a cursor of the topic tables.

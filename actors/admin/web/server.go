@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -79,9 +80,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case "/metrics":
 		if a.prometheus != nil {
-			if allow(w, r, http.MethodGet, http.MethodHead) {
-				a.prometheus.ServeHTTP(w, r)
-			}
+			a.scrape(w, r)
 			return
 		}
 	case "/status":
@@ -139,6 +138,24 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	writeFailure(w, http.StatusMethodNotAllowed, codeUnknown, "method not allowed")
 	return false
+}
+
+// scrape needs no user on this machine, from elsewhere it does.
+func (a *api) scrape(w http.ResponseWriter, r *http.Request) {
+	if !allow(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	if !fromLoopback(r) {
+		if _, ok := a.authenticate(w, r); !ok {
+			return
+		}
+	}
+	a.prometheus.ServeHTTP(w, r)
+}
+
+func fromLoopback(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 func (a *api) status(w http.ResponseWriter) {

@@ -55,10 +55,10 @@ const (
 	MessagesQoS2Sent
 	MessagesQoS2Dropped
 	MessagesDropped
-	numMetrics
+	NumMetrics // how many there are
 )
 
-var metricNames = [numMetrics]string{
+var metricNames = [NumMetrics]string{
 	BytesReceived: "bytes/received", BytesSent: "bytes/sent",
 	PacketsReceived: "packets/received", PacketsSent: "packets/sent",
 	PacketsConnect: "packets/connect", PacketsConnack: "packets/connack",
@@ -93,7 +93,7 @@ type Registry struct {
 	Ledger ledger.Ledger
 	Recent ledger.Recent
 
-	counters [numMetrics]padded
+	counters [NumMetrics]padded
 	drops    reasons
 	closes   reasons
 	refusals reasons
@@ -123,8 +123,8 @@ type Value struct {
 // Standard lists every counter in the order of its declaration, followed by the
 // gauge messages/retained, as EMQ 2.3 shows it among the metrics.
 func (r *Registry) Standard() []Value {
-	vs := make([]Value, 0, int(numMetrics)+1)
-	for m := range numMetrics {
+	vs := make([]Value, 0, int(NumMetrics)+1)
+	for m := range NumMetrics {
 		vs = append(vs, Value{m.String(), r.Get(m)})
 	}
 	return append(vs, Value{"messages/retained", uint64(max(0, r.gauges.read(Retained)))})
@@ -137,7 +137,7 @@ func (r *Registry) Counters() []Value {
 	for _, d := range r.Drops() {
 		vs = append(vs, Value{"messages/dropped/" + d.Name, d.Value})
 	}
-	for _, o := range r.overload.list() {
+	for _, o := range r.Overloads() {
 		vs = append(vs, Value{"overload/" + o.Name, o.Value})
 	}
 	return vs
@@ -172,6 +172,9 @@ func (r *Registry) Drops() []Value { return r.drops.list() }
 
 // Closes lists the close reasons that have occurred, by name.
 func (r *Registry) Closes() []Value { return r.closes.list() }
+
+// Overloads lists what was done because too little memory was left, by name.
+func (r *Registry) Overloads() []Value { return r.overload.list() }
 
 // Refusals lists the refusal reasons that have occurred, by name.
 func (r *Registry) Refusals() []Value { return r.refusals.list() }

@@ -25,3 +25,6 @@ func (h *handshake) drained() error {
 	}
 	return &refusal{code: d.Code, reason: "draining", server: d.Server}
 }
+
+// Draining tells whether SetDrain has made the node refuse new connections.
+func (rt *Runtime) Draining() bool { return rt.drain.Load() != nil }

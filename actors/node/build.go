@@ -48,13 +48,8 @@ func (n *Node) build() error {
 
 // buildParts makes what stands above the store.
 func (n *Node) buildParts() error {
-	var err error
-	n.remote, err = wire.Start(n.system, wire.Options{
-		Listen: n.config.Node.DistListen, Advertise: n.advertise(), Cookie: n.config.Node.Cookie,
-		Targets: []string{admin.ID}, Logger: n.log,
-	})
-	if err != nil {
-		return fmt.Errorf("node.dist_listen %s: %w", n.config.Node.DistListen, err)
+	if err := n.openRemote(); err != nil {
+		return err
 	}
 	if err := n.buildTables(); err != nil {
 		n.remote.Stop()
@@ -205,23 +200,27 @@ func (n *Node) dropped(reason string) func(*topics.Subscriber, []topics.Delivery
 }
 
 // specs lists the children of the root in the order of their start.
-func (n *Node) specs() []kernel.ChildSpec {
+func (n *Node) specs() ([]kernel.ChildSpec, error) {
 	var ls []kernel.ChildSpec
 	for _, l := range n.listeners {
 		ls = append(ls, l.Spec())
+	}
+	members, err := n.clusterSpec()
+	if err != nil {
+		return nil, err
 	}
 	return []kernel.ChildSpec{
 		{Name: "system", Props: kernel.Supervisor([]kernel.ChildSpec{broker.Spec(n.brokerOptions()), memory.Spec(n.options.FixedGC, n.connections.Memory)})},
 		n.disk.Spec(),
 		n.retained.Spec(),
 		n.router.Spec(),
-		{Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.registry.Spec()})},
+		members,
 		n.connections.SessionShards.Spec(),
 		n.connections.Shards.Spec(),
 		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log})},
 		n.recoverySpec(),
 		{Name: "listeners", Props: kernel.Supervisor(ls)},
-	}
+	}, nil
 }
 
 func (n *Node) brokerOptions() broker.Options {

@@ -68,6 +68,7 @@ type Node struct {
 	router      *topics.Router
 	retained    *retained.Stores
 	registry    *registry.Registry
+	mesh        mesh
 	sessions    *sessions.Runtime
 	connections *connections.Runtime
 	alarms      *alarm.Board
@@ -135,7 +136,11 @@ func (n *Node) launch() error {
 	if err := n.reserve(); err != nil {
 		return err
 	}
-	specs := n.specs()
+	specs, err := n.specs()
+	if err != nil {
+		n.unreserve()
+		return err
+	}
 	root, err := kernel.StartRoot(n.system, "node", specs, n.gaveUp)
 	if err != nil {
 		n.unreserve()
@@ -195,6 +200,9 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.sessions.Closing.Store(true)
 		n.log.Info("node stops", "node", n.config.Node.Name)
 		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
+			n.stopErr = fmt.Errorf("stop node: %w", err)
+		}
+		if err := n.mesh.net.Wait(ctx); err != nil && n.stopErr == nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)
 		}
 		n.remote.Stop()

@@ -162,6 +162,7 @@ func (r *recovery) WhenStarted(done func(error)) {
 		err := r.node.restore()
 		if err == nil {
 			r.node.openDoor()
+			r.node.meet()
 		}
 		done(err)
 		if err == nil {

@@ -1,0 +1,215 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"emqttd/actors/admin"
+	"emqttd/actors/kernel"
+	"emqttd/cluster"
+	"emqttd/cluster/consul"
+	"emqttd/cluster/link"
+	"emqttd/cluster/wire"
+	"emqttd/config"
+)
+
+// mesh is a node's place in the cluster.
+type mesh struct {
+	net *link.Net
+	tls *tls.Config // between nodes; nil: none
+
+	open  atomic.Bool // the node has recovered: others may come in, and are looked for
+	mu    sync.Mutex
+	found []cluster.Candidate // before it was open
+}
+
+// openRemote opens the door for other nodes and the command line. PIDs carry its
+// address, so it comes before all actors; those of other nodes are resolved before
+// the framework sees them.
+func (n *Node) openRemote() (err error) {
+	c := n.config
+	if n.mesh.tls, err = nodeTLS(c); err != nil {
+		return err
+	}
+	n.mesh.net = link.New(n.system, link.Options{
+		Self:    cluster.Member{Name: c.Node.Name, Version: n.options.Version},
+		Cluster: c.Cluster.Name, Cookie: c.Node.Cookie, Logger: n.log,
+		Transport: &wire.Dialer{Cookie: c.Node.Cookie, TLS: n.mesh.tls},
+	})
+	cluster.Post(n.system, n.mesh.net, "node/cluster/registry/", "node/sessions/", "node/connections/", admin.ID)
+	n.remote, err = wire.Start(n.system, wire.Options{
+		Listen: c.Node.DistListen, Advertise: n.advertise(), Cookie: c.Node.Cookie,
+		Targets: []string{admin.ID}, TLS: n.mesh.tls, Accept: n.admit, Logger: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("node.dist_listen %s: %w", c.Node.DistListen, err)
+	}
+	return nil
+}
+
+// nodeTLS is what nodes prove to each other; nil where there are no certificates.
+func nodeTLS(c *config.Config) (*tls.Config, error) {
+	t := c.Cluster.TLS
+	if !t.On() {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.Path(t.CertFile), c.Path(t.KeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("cluster.tls.certfile: %w", err)
+	}
+	pem, err := os.ReadFile(c.Path(t.CACertFile))
+	if err != nil {
+		return nil, fmt.Errorf("cluster.tls.cacertfile: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("cluster.tls.cacertfile %s has no certificate", t.CACertFile)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
+		RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+	}, nil
+}
+
+// admit lets another node in, when this one has something to say.
+func (n *Node) admit(s wire.Stream) {
+	if !n.mesh.open.Load() {
+		s.Close()
+		return
+	}
+	n.mesh.net.Accept(s)
+}
+
+// clusterSpec is the subtree "cluster". The links are there before anything that
+// uses them.
+func (n *Node) clusterSpec() (kernel.ChildSpec, error) {
+	children := append(n.mesh.net.Specs(), n.registry.Spec())
+	if n.config.Cluster.Discovery == config.Consul {
+		spec, err := n.consulSpec()
+		if err != nil {
+			return kernel.ChildSpec{}, err
+		}
+		children = append(children, spec)
+	}
+	return kernel.ChildSpec{Name: "cluster", Props: kernel.Supervisor(children)}, nil
+}
+
+func (n *Node) consulSpec() (kernel.ChildSpec, error) {
+	c := &n.config.Cluster.Consul
+	o := consul.Options{
+		Self: n.mesh.net.Self(), Cluster: n.config.Cluster.Name,
+		Address: c.Address, Token: string(c.Token), Datacenter: c.Datacenter, Service: c.Service,
+		TTL: c.TTL, Timeout: c.Timeout, ForgetAfter: n.config.Cluster.Autoclean,
+		Health: n.health, Discovered: n.discovered, Alarm: n.alarms.Take, Logger: n.log,
+	}
+	o.Self.Address = n.remote.Address()
+	var err error
+	if c.SSL {
+		if o.TLS, err = consulTLS(n.config); err != nil {
+			return kernel.ChildSpec{}, err
+		}
+	}
+	return consul.Spec(o)
+}
+
+func consulTLS(c *config.Config) (*tls.Config, error) {
+	t := &c.Cluster.Consul.TLS
+	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CACertFile != "" {
+		pem, err := os.ReadFile(c.Path(t.CACertFile))
+		if err != nil {
+			return nil, fmt.Errorf("cluster.consul.tls.cacertfile: %w", err)
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("cluster.consul.tls.cacertfile %s has no certificate", t.CACertFile)
+		}
+	}
+	if t.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.Path(t.CertFile), c.Path(t.KeyFile))
+		if err != nil {
+			return nil, fmt.Errorf("cluster.consul.tls.certfile: %w", err)
+		}
+		out.Certificates = []tls.Certificate{cert}
+	}
+	return out, nil
+}
+
+// health is what Consul's check of this node says.
+func (n *Node) health() consul.Health {
+	h := consul.Health{Summary: fmt.Sprintf("%d nodes, %d sessions", len(n.mesh.net.View().Members), n.registry.Len())}
+	switch {
+	case n.recovery.String() != "":
+		h.Problem = "recovering " + n.recovery.String()
+	case n.disk.Refusing():
+		h.Problem = n.disk.State().Text
+	case n.connections.Draining():
+		h.Problem = "it is being drained"
+	}
+	return h
+}
+
+// discovered takes the nodes that discovery has found.
+func (n *Node) discovered(list []cluster.Candidate) {
+	n.mesh.mu.Lock()
+	defer n.mesh.mu.Unlock()
+	n.mesh.found = list
+	if n.mesh.open.Load() {
+		n.mesh.net.Discovered(list)
+	}
+}
+
+// meetTime is how long a node that knows of others waits for them before its
+// listeners open: a client that comes back is to find its session on whichever node.
+const meetTime = 3 * time.Second
+
+// meet lets other nodes in, and returns when this one is linked with those that
+// discovery has found, or they did not answer in time.
+func (n *Node) meet() {
+	if n.config.Cluster.Discovery == config.Static {
+		seeds := make([]cluster.Candidate, len(n.config.Cluster.Seeds))
+		for i, at := range n.config.Cluster.Seeds {
+			seeds[i].Address = at
+		}
+		n.discovered(seeds)
+	}
+	n.mesh.mu.Lock()
+	n.mesh.open.Store(true)
+	found := n.mesh.found
+	if len(found) > 0 {
+		n.mesh.net.Discovered(found)
+	}
+	n.mesh.mu.Unlock()
+	n.await(found)
+}
+
+// await waits until all candidates but this node are members.
+func (n *Node) await(found []cluster.Candidate) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(meetTime); time.Now().Before(end); <-tick.C {
+		missing := 0
+		for _, c := range found {
+			if c.Address != n.remote.Address() && !n.memberAt(c.Address) {
+				missing++
+			}
+		}
+		if missing == 0 {
+			return
+		}
+	}
+}
+
+func (n *Node) memberAt(address string) bool {
+	for _, m := range n.mesh.net.View().Members {
+		if m.Address == address {
+			return true
+		}
+	}
+	return false
+}

@@ -96,10 +96,16 @@ func (n *Node) buildTables() error {
 		Disk: disk, Keeps: n.classes.message,
 		Shards: c.MQTT.TopicShards, MaxMessages: c.Retainer.MaxMessages,
 		MaxPayload: c.Retainer.MaxPayload, Expiry: c.Retainer.Expiry, Logger: n.log,
+		Node: c.Node.Name, Clock: n.mesh.net.Clock(), Tombstones: tombstones,
 	})
 	n.registry = registry.New(n.system, "node/cluster")
+	n.buildServices()
 	return nil
 }
+
+// tombstones is how long a node may be away and not bring back retained messages
+// that were removed meanwhile.
+const tombstones = 24 * time.Hour
 
 func (n *Node) buildSessions() {
 	s, q := &n.config.MQTT.Session, &n.config.MQTT.MQueue

@@ -14,14 +14,18 @@ import (
 	"emqttd/cluster"
 	"emqttd/cluster/consul"
 	"emqttd/cluster/link"
+	"emqttd/cluster/replicas"
+	"emqttd/cluster/routes"
 	"emqttd/cluster/wire"
 	"emqttd/config"
 )
 
 // mesh is a node's place in the cluster.
 type mesh struct {
-	net *link.Net
-	tls *tls.Config // between nodes; nil: none
+	net      *link.Net
+	routes   *routes.Routes
+	retained *replicas.Table
+	tls      *tls.Config // between nodes; nil: none
 
 	open  atomic.Bool // the node has recovered: others may come in, and are looked for
 	mu    sync.Mutex
@@ -85,10 +89,19 @@ func (n *Node) admit(s wire.Stream) {
 	n.mesh.net.Accept(s)
 }
 
-// clusterSpec is the subtree "cluster". The links are there before anything that
-// uses them.
+// buildServices makes what tells the other nodes of what is here.
+func (n *Node) buildServices() {
+	m := &n.mesh
+	m.routes = routes.New(n.system, n.router, m.net, routes.Options{Metrics: n.metrics, Logger: n.log})
+	m.retained = replicas.New(m.net, n.retained, replicas.Options{Kind: wire.KindRetained, Log: n.log})
+	n.retained.Replicate(m.retained)
+}
+
+// clusterSpec is the subtree "cluster". The members come behind what other nodes
+// may write to.
 func (n *Node) clusterSpec() (kernel.ChildSpec, error) {
-	children := append(n.mesh.net.Specs(), n.registry.Spec())
+	links := n.mesh.net.Specs()
+	children := []kernel.ChildSpec{links[0], n.mesh.routes.Spec(), n.registry.Spec(), links[1]}
 	if n.config.Cluster.Discovery == config.Consul {
 		spec, err := n.consulSpec()
 		if err != nil {
@@ -185,14 +198,15 @@ func (n *Node) meet() {
 		n.mesh.net.Discovered(found)
 	}
 	n.mesh.mu.Unlock()
-	n.await(found)
+	n.await(found, meetTime)
 }
 
-// await waits until all candidates but this node are members.
-func (n *Node) await(found []cluster.Candidate) {
+// await waits until all candidates but this node are members, and tells whether
+// they are.
+func (n *Node) await(found []cluster.Candidate, limit time.Duration) bool {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(meetTime); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(limit); ; <-tick.C {
 		missing := 0
 		for _, c := range found {
 			if c.Address != n.remote.Address() && !n.memberAt(c.Address) {
@@ -200,7 +214,10 @@ func (n *Node) await(found []cluster.Candidate) {
 			}
 		}
 		if missing == 0 {
-			return
+			return true
+		}
+		if time.Now().After(end) {
+			return false
 		}
 	}
 }

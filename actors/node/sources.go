@@ -19,6 +19,7 @@ import (
 func (n *Node) sources() *admin.Sources {
 	return &admin.Sources{
 		Node: n.config.Node.Name, Version: n.options.Version,
+		Cluster:        clusterView{n},
 		AllowAnonymous: n.door.chain.AllowAnonymous(),
 		Access:         n.door.chain, CleanACLCache: n.cleanACLCache,
 		Running:       n.running.Load,

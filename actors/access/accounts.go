@@ -70,7 +70,38 @@ func OpenAccounts(kind AccountKind, t Table, pool *hash.Pool, scheme hash.Scheme
 	if err != nil {
 		return nil, fmt.Errorf("read the accounts of %s: %w", kind, err)
 	}
+	share(t, a.relearn)
 	return a, nil
+}
+
+// relearn takes over what another node has changed.
+func (a *Accounts) relearn(key []byte, get func() ([]byte, bool)) {
+	name := string(key)
+	a.writing.Lock()
+	value, ok := get()
+	x, err := account{}, error(nil)
+	if ok {
+		x, err = decodeAccount(string(value))
+	}
+	a.mu.Lock()
+	if ok && err == nil {
+		a.all[name] = x
+	} else {
+		delete(a.all, name) // what cannot be read lets nobody in
+	}
+	a.mu.Unlock()
+	a.writing.Unlock()
+	a.told.tell(a.selector(name))
+}
+
+// has tells whether there is an account of the name with this password.
+func (a *Accounts) has(ctx context.Context, name string, password []byte) bool {
+	x, ok := a.get(name)
+	if !ok {
+		return false
+	}
+	good, err := a.pool.Check(ctx, x.scheme, x.stored, x.salt, password)
+	return good && err == nil
 }
 
 // An account is kept as its scheme, salt, stored password, s for a super-user and

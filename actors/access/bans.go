@@ -68,7 +68,29 @@ func OpenBans(t Table) (*Bans, error) {
 		return nil, fmt.Errorf("read the bans: %w", err)
 	}
 	b.index()
+	share(t, b.relearn)
 	return b, nil
+}
+
+// relearn takes over what another node has changed.
+func (b *Bans) relearn(key []byte, get func() ([]byte, bool)) {
+	kind, who, _ := strings.Cut(string(key), "\x00")
+	k := banKey{BanKind(kind), who}
+	b.mu.Lock()
+	var x Ban
+	value, ok := get()
+	if ok = ok && json.Unmarshal(value, &x) == nil && x.canonical() == nil && x.key() == k; ok {
+		b.all[k] = x
+	} else {
+		delete(b.all, k)
+	}
+	if b.some.Store(len(b.all) > 0); k.kind == BanAddress {
+		b.index()
+	}
+	b.mu.Unlock()
+	if ok {
+		b.told.tell(x.selector())
+	}
 }
 
 func (x *Ban) key() banKey   { return banKey{x.Kind, x.Who} }

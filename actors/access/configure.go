@@ -103,6 +103,9 @@ func (o *Options) accounts(cfg *config.Config, p *Parts) error {
 		}
 	}
 	for _, l := range cfg.Auth.Clients {
+		if o.Clients.has(ctx, l.Name, []byte(l.Password)) {
+			continue // other nodes need not hear of it with each start
+		}
 		if err := o.Clients.Set(ctx, l.Name, []byte(l.Password), false); err != nil {
 			return fmt.Errorf("client %q: %w", l.Name, err)
 		}

@@ -10,6 +10,25 @@ type Table interface {
 	Each(f func(key, value []byte) error) error
 }
 
+// Shared is a Table that other nodes change, too.
+type Shared interface {
+	Table
+	// Get is the value of a key as it is now, which must not be changed.
+	Get(key []byte) (value []byte, ok bool)
+	// OnChange has f called with each key that another node has changed, on any
+	// goroutine.
+	OnChange(f func(key []byte))
+}
+
+// share has changed called with each key that another node changes, if others may.
+// get is what the key has by then: who keeps a copy asks under the lock under which
+// he changes it, so that of two changes at a time the last one stays.
+func share(t Table, changed func(key []byte, get func() ([]byte, bool))) {
+	if s, ok := t.(Shared); ok {
+		s.OnChange(func(key []byte) { changed(key, func() ([]byte, bool) { return s.Get(key) }) })
+	}
+}
+
 // NoTable keeps nothing: users and bans are gone after a restart.
 type NoTable struct{}
 

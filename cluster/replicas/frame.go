@@ -22,13 +22,14 @@ const (
 	end                     // holder → puller: you have all of it now
 	thanks                  // puller → holder: I do
 	late                    // holder → puller: I could not tell you all, begin a round
+	part                    // a piece of a frame that is too long for one; Round numbers the frame
 )
 
 // frame is what goes over the data lane.
 type frame struct {
 	What  what   `msgpack:"w"`
 	Round uint32 `msgpack:"r,omitempty"`
-	Last  bool   `msgpack:"l,omitempty"` // marks: no more of them
+	Last  bool   `msgpack:"l,omitempty"` // marks: no more of them; part: the last one
 	// Blob is the digest, the set of buckets, the marks or the entries. Numbers in
 	// it are little endian.
 	Blob []byte `msgpack:"b,omitempty"`
@@ -42,6 +43,26 @@ func (f *frame) encode() []byte {
 		panic(fmt.Sprintf("replicas: %v", err)) // our own types always encode
 	}
 	return append([]byte{wire.Version}, b...)
+}
+
+// maxFrame is how long a body is at most; what is longer goes in pieces.
+const maxFrame = 256 << 10
+
+// pieces are the bodies that a frame goes in.
+func (f *frame) pieces(number func() uint32) [][]byte {
+	body := f.encode()
+	if len(body) <= maxFrame+1024 {
+		return [][]byte{body}
+	}
+	var out [][]byte
+	n := number()
+	for len(body) > 0 {
+		k := min(len(body), maxFrame)
+		p := frame{What: part, Round: n, Last: k == len(body), Blob: body[:k]}
+		out = append(out, p.encode())
+		body = body[k:]
+	}
+	return out
 }
 
 func decodeFrame(body []byte) (f frame, err error) {

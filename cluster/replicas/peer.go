@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"emqttd/cluster"
@@ -13,6 +14,8 @@ type peer struct {
 	table *Table
 	to    cluster.Peer
 	name  string
+
+	numbers atomic.Uint32 // of frames that go in pieces
 
 	mu     sync.Mutex
 	closed bool
@@ -31,6 +34,7 @@ type peer struct {
 	backlog []byte
 	flights int  // chunks on their way
 	late    bool // the backlog was forgotten
+	parts   map[uint32][]byte
 }
 
 // flights is how many chunks of live changes are on their way at a time; more
@@ -41,13 +45,41 @@ func (p *peer) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	p.backlog, p.marks = nil, nil
+	p.backlog, p.marks, p.parts = nil, nil, nil
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 }
 
-func (p *peer) send(f *frame, done func(error)) { p.to.SendData(p.table.o.Kind, f.encode(), done) }
+// send sends a frame; done as for SendData.
+func (p *peer) send(f *frame, done func(error)) {
+	pieces := f.pieces(func() uint32 { return p.numbers.Add(1) })
+	for _, b := range pieces[:len(pieces)-1] {
+		p.to.SendData(p.table.o.Kind, b, nil)
+	}
+	p.to.SendData(p.table.o.Kind, pieces[len(pieces)-1], done)
+}
+
+// onPart collects the pieces of a long frame. Those of several may be mixed.
+func (p *peer) onPart(f *frame) error {
+	p.mu.Lock()
+	if p.parts == nil {
+		p.parts = map[uint32][]byte{}
+	}
+	body := append(p.parts[f.Round], f.Blob...)
+	if !f.Last {
+		p.parts[f.Round] = body
+		p.mu.Unlock()
+		return nil
+	}
+	delete(p.parts, f.Round)
+	p.mu.Unlock()
+	whole, err := decodeFrame(body)
+	if err != nil {
+		return err
+	}
+	return p.take(&whole)
+}
 
 // pull begins a round. One that is under way is forgotten.
 func (p *peer) pull() {
@@ -119,6 +151,8 @@ func (p *peer) take(f *frame) error {
 		p.settle(func() { p.thanked = true })
 	case late:
 		p.pull()
+	case part:
+		return p.onPart(f)
 	}
 	return nil // what a later version says besides is not for us
 }

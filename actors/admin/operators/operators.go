@@ -143,7 +143,32 @@ func Open(o Options) (*Accounts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the operators: %w", err)
 	}
+	if s, ok := o.Table.(access.Shared); ok {
+		s.OnChange(func(at []byte) { a.relearn(s, string(at)) })
+	}
 	return a, nil
+}
+
+// relearn takes over what another node has changed.
+func (a *Accounts) relearn(t access.Shared, at string) {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	value, ok := t.Get([]byte(at))
+	a.mu.Lock()
+	if name, isUser := strings.CutPrefix(at, userPrefix); isUser {
+		renew(a.users, name, value, ok)
+	} else if id, isKey := strings.CutPrefix(at, keyPrefix); isKey {
+		renew(a.keys, id, value, ok)
+	}
+	a.mu.Unlock()
+	a.known.forget()
+}
+
+// renew enters what is there now. What cannot be read lets nobody in.
+func renew[T any](into map[string]T, name string, value []byte, ok bool) {
+	if !ok || load(into, name, value) != nil {
+		delete(into, name)
+	}
 }
 
 func load[T any](into map[string]T, name string, value []byte) error {

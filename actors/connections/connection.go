@@ -11,12 +11,21 @@ import (
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
 	"emqttd/cluster/registry"
+	"emqttd/cluster/wire"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
 )
 
-// Kick closes the connection on behalf of an operator.
+// Kick closes the connection on behalf of an operator, who may be on another node.
 type Kick struct{}
+
+// kindKick is the last of those of sessions and connections.
+const kindKick = wire.KindSessions + 19
+
+// Serialize makes it a wire.Message.
+func (m *Kick) Serialize() (wire.Serialized, error) { return wire.Encode(kindKick, m) }
+
+func init() { wire.Register(kindKick, func() any { return new(Kick) }) }
 
 // readerDone tells the connection that its reader has ended.
 type readerDone struct {
@@ -54,6 +63,10 @@ const (
 // messages long; a session that does not answer in this time is gone.
 const joinTime = 10 * time.Second
 
+// moveTime is how long a session may be on its way from another node without any
+// progress; it gives up itself before.
+const moveTime = 45 * time.Second
+
 // connection is the actor.
 type connection struct {
 	rt       *Runtime
@@ -73,6 +86,7 @@ type connection struct {
 	place    uint32 // in the roster
 	phase    phase
 	retried  bool
+	patient  bool        // the session is on its way from another node, and has made progress
 	relieved bool        // the outbox has had room again before the session was known
 	came     bool        // presence was told that the client has come
 	done     *readerDone // how it ended: why, and how the client took its leave; nil before
@@ -103,6 +117,10 @@ func (c *connection) Receive(ctx actor.Context) {
 		if m.Generation == c.gen && (c.phase == attaching || c.phase == discarding) {
 			c.refuse(m.Code)
 			c.close(ctx, "session_refused", 0)
+		}
+	case *sessions.Moving:
+		if m.Generation == c.gen && c.phase == attaching {
+			c.session, c.patient = m.Session, true
 		}
 	case *sessions.Attached:
 		c.attached(ctx, m)
@@ -180,17 +198,25 @@ func (c *connection) granted(ctx actor.Context, m *registry.Granted) {
 		ctx.Request(m.Session, &sessions.Discard{
 			ReplyTo: c.self, Owned: true, Owner: c.owner(), Generation: c.gen,
 		})
+	case m.Session.Address != c.self.Address:
+		c.spawn(ctx, m.Session)
 	default:
 		c.phase, c.session = attaching, m.Session
 		ctx.Request(m.Session, c.attach())
 	}
 }
 
-// create starts a session, which begins by attaching to this connection.
-func (c *connection) create(ctx actor.Context) {
+// create starts a session.
+func (c *connection) create(ctx actor.Context) { c.spawn(ctx, nil) }
+
+// spawn starts a session, which begins by fetching what it was on another node, if
+// it was, and attaches to this connection.
+func (c *connection) spawn(ctx actor.Context, from *actor.PID) {
 	c.phase, c.session = attaching, nil
+	a := c.attach()
+	a.From = from
 	shard := c.rt.SessionShards.For(c.client.ClientID)
-	ctx.Send(shard, &kernel.Spawn{Props: c.rt.Sessions.Props(), First: c.attach()})
+	ctx.Send(shard, &kernel.Spawn{Props: c.rt.Sessions.Props(), First: a})
 }
 
 func (c *connection) attach() *sessions.Attach {
@@ -296,6 +322,11 @@ func (c *connection) onWake(ctx actor.Context) {
 // rejoin tries once more without the session that did not answer. A claim that
 // waits only waits on: claimed twice, it could be granted twice.
 func (c *connection) rejoin(ctx actor.Context) {
+	if c.patient {
+		c.patient = false
+		c.wake(ctx, time.Now().Add(moveTime))
+		return
+	}
 	if c.retried {
 		c.close(ctx, "session_unavailable", protocol.ServerUnavailable)
 		return

@@ -157,6 +157,8 @@ func (n *Node) buildConnections() error {
 		},
 		PublishRate: m.MaxPublishRate, Memory: n.governor(),
 	}
+	n.sessions.Join(n.mesh.net, n.connections.SessionShards)
+	n.sessions.Behind = n.mesh.routes.Behind
 	if c := &n.config.Module; c.Presence {
 		n.connections.Presence.Set(presence.New(presence.Options{
 			Node: n.config.Node.Name, QoS: protocol.QoS(c.PresenceQoS), Publish: n.sessions.PublishOne,

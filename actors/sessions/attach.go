@@ -19,6 +19,10 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		return
 	}
 	present := s.sub != nil
+	if !present && m.From != nil {
+		s.arrive(c, m)
+		return
+	}
 	if s.barred(m.Owner) {
 		s.refusedTo(c, m.Conn, m.Generation)
 		return
@@ -37,8 +41,9 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	if s.owner == nil { // what was nobody's is now his
 		s.own(m.Owner)
 	}
+	s.stay()
 	s.finish()
-	s.replace(c)
+	s.replace()
 	s.lastGen = m.Generation
 	s.clean, s.expiry, s.expires, s.will = m.Client.Clean, m.Expiry, 0, nil // [MQTT-3.1.3-9]
 	s.link = &link{
@@ -66,18 +71,43 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.flush()
 }
 
+// stay ends what was to become of the session: its client is here.
+func (s *session) stay() {
+	if x := s.leaving(); x != nil {
+		s.remain(&TakenOver{Generation: x.generation})
+	}
+	if s.keep != nil {
+		s.keep.copied = false
+	}
+	if s.moves != nil {
+		s.moves.given = nil
+		s.settled()
+	}
+}
+
 // unheard handles that the connection ended before it heard of Attached. The one
 // that made the session cannot say good-bye to it, for it never learned of it,
 // and nobody else knows it. Any other does say good-bye.
+//
+// The session on the other end of a move may have ended, too.
 func (s *session) unheard(c actor.Context) {
-	if l := s.link; l != nil && s.first {
+	switch l := s.link; {
+	case s.arriving() != nil:
+		s.gone(c)
+	case s.leaving() != nil:
+		s.remain(nil)
+	case l != nil && s.first:
 		s.detach(c, &Detach{Generation: l.generation, End: true})
 	}
 }
 
+// unsure tells whether the registry may not have heard of the session: it has moved
+// here, and its connection was to say so.
+func (s *session) unsure() bool { return s.moves != nil && s.moves.unsure }
+
 // replace lets go of the connection that another one takes the place of. Its
 // will is published, unless it was to wait for just this. [MQTT-3.1.3-9]
-func (s *session) replace(c actor.Context) {
+func (s *session) replace() {
 	l := s.link
 	if l == nil {
 		return
@@ -86,7 +116,7 @@ func (s *session) replace(c actor.Context) {
 	if l.will != nil && l.will.Delay == 0 {
 		s.publishWill(l.will)
 	}
-	c.Send(l.pid, &TakenOver{Generation: l.generation})
+	s.rt.System.Root.Send(l.pid, &TakenOver{Generation: l.generation})
 }
 
 // create makes the session; false if it may not be.
@@ -97,19 +127,24 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 		return false
 	}
 	s.created = time.Now().Unix()
-	durable := s.rt.Durable != nil && s.rt.Durable(m)
-	if durable && s.rt.Disk.Refusing() {
+	kept := s.rt.Durable != nil && s.rt.Durable(m)
+	if kept && s.rt.Disk.Refusing() {
 		s.refuse(c, m, protocol.QuotaExceeded)
 		return false
 	}
-	if durable {
+	s.make(kept)
+	return true
+}
+
+// make makes an empty session.
+func (s *session) make(kept bool) {
+	if kept {
 		s.keep = &keeping{id: s.rt.Disk.NewSessionID(), dropped: 1}
 		s.state = delivery.NewKept(s.rt.Limits)
 	} else {
 		s.state = delivery.New(s.rt.Limits)
 	}
 	s.register()
-	return true
 }
 
 // refuse ends an actor that cannot become a session.
@@ -132,8 +167,17 @@ func (s *session) register() {
 // detach says good-bye to the connection. The session stays if it is to outlive
 // it. [MQTT-3.1.2-4] [MQTT-3.1.2-6]
 func (s *session) detach(c actor.Context, m *Detach) {
+	if a := s.arriving(); a != nil && a.attach != nil && a.generation == m.Generation {
+		s.forsake(c, nil) // who was to have it has gone
+		return
+	}
 	if !s.current(m.Generation) {
 		return
+	}
+	if s.unsure() {
+		s.moves.unsure = false
+		s.settled()
+		s.assure()
 	}
 	l := s.link
 	s.finish()
@@ -183,7 +227,12 @@ func (s *session) discard(c actor.Context, m *Discard) {
 		s.publishWill(l.will)
 		c.Send(l.pid, &TakenOver{Generation: l.generation})
 	}
-	s.replyTo = m.ReplyTo
+	if x := s.leaving(); x != nil {
+		c.Send(x.to, &TakenOver{Generation: x.generation})
+	}
+	if m.ReplyTo != nil {
+		s.affairs().replyTo = m.ReplyTo
+	}
 	s.end(c)
 }
 

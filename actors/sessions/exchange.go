@@ -25,7 +25,7 @@ type exchange struct {
 	fresh    []bool // the subscription did not exist before
 	left     int
 	remove   bool
-	restore  bool       // nobody asked: they are those of a restored session
+	done     func()     // nobody asked: they are those of a session that comes from elsewhere
 	replyTo  *actor.PID // of a Change
 }
 
@@ -54,7 +54,7 @@ func (s *session) silence() {
 // An operator still wants to know.
 func (s *session) forgetExchanges() {
 	if s.talks != nil {
-		s.talks.pending = slices.DeleteFunc(s.talks.pending, func(x *exchange) bool { return x.replyTo == nil && !x.restore })
+		s.talks.pending = slices.DeleteFunc(s.talks.pending, func(x *exchange) bool { return x.replyTo == nil && x.done == nil })
 		s.silence()
 	}
 }
@@ -94,10 +94,7 @@ func (s *session) startSubscribe(x *exchange) {
 		}
 		x.left++
 		if s.keep != nil {
-			s.ops().PutSubscription(s.keep.id, &store.Subscription{
-				Text: r.Text, QoS: r.Options.QoS, NoLocal: r.Options.NoLocal,
-				RetainAsPublished: r.Options.RetainAsPublished, ID: r.Options.ID,
-			})
+			s.ops().PutSubscription(s.keep.id, storeOf(r.Text, r.Options))
 			s.work() // so that the turn ends with a commit
 		}
 		s.rt.Router.Subscribe(s.subscription(r, x.token+uint64(i)))
@@ -167,6 +164,10 @@ func (s *session) startUnsubscribe(x *exchange) {
 
 // change does for an operator what SUBSCRIBE or UNSUBSCRIBE does for a client.
 func (s *session) change(_ actor.Context, m *Change) {
+	if s.leaving() != nil || s.arriving() != nil {
+		s.rt.System.Root.Send(m.ReplyTo, &Changed{Reason: protocol.ServerBusy})
+		return
+	}
 	x := s.newExchange(0, []Request{m.Request}, m.Remove)
 	x.replyTo = m.ReplyTo
 	if m.Remove {
@@ -208,8 +209,8 @@ func (s *session) confirm(token uint64) {
 // complete answers the client, then asks for the retained messages: SUBACK goes
 // before them.
 func (s *session) complete(x *exchange) {
-	if x.restore {
-		s.restored()
+	if x.done != nil {
+		x.done()
 	} else if x.replyTo != nil {
 		s.rt.System.Root.Send(x.replyTo, &Changed{Reason: x.codes[0]})
 	} else if s.link != nil {

@@ -19,6 +19,7 @@ type keeping struct {
 	id        store.SessionID
 	dropped   uint64           // items below it are deleted
 	ops       *store.Ops       // of this turn; nil while there are none
+	copied    bool             // somebody else may have all of it: see store.Session.Moving
 	loading   bool             // waits for what it has entered to become readable
 	safe      uint64           // items below it can be read
 	past      *store.Session   // what it was, until all sessions are restored
@@ -50,10 +51,14 @@ func (s *session) enter(r *store.Receipt) {
 	if len(out.Taken) == 0 {
 		return
 	}
-	if r != nil {
+	s.remember(out.Taken)
+	if r != nil && s.keep != nil {
 		s.join(r)
 	}
 	for i := range out.Taken {
+		if s.keep == nil { // it is only noted
+			break
+		}
 		it := storeItem(&out.Taken[i])
 		if r != nil {
 			r.Enter(s.keep.id, &it)
@@ -177,8 +182,8 @@ func (s *session) forget(out *delivery.Out) {
 // settle ends a turn: it commits what has changed and lets the packets go, at
 // once if they promise nothing.
 func (s *session) settle(out *delivery.Out) {
+	s.enter(nil)
 	if s.keep != nil {
-		s.enter(nil)
 		s.record()
 		defer s.forget(out)
 	}
@@ -273,7 +278,7 @@ func (s *session) putSession() {
 	}
 	r := &store.Session{
 		ID: s.keep.id, ClientID: s.id, Owner: s.owned(), Created: s.created, Clean: s.clean,
-		Connected: s.link != nil, Expiry: s.expiry, Expires: s.expires,
+		Connected: s.link != nil, Moving: s.keep.copied, Expiry: s.expiry, Expires: s.expires,
 	}
 	will := s.will
 	if s.link != nil {

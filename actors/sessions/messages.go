@@ -73,6 +73,10 @@ type Attach struct {
 	// session that was there are looked at before the client has it.
 	Judge  Judge
 	judged bool
+	// From is the session that the client has on another node. The actor, which is
+	// a new one, fetches it from there first, and says Moving meanwhile; if there is
+	// nothing to be had, it answers Ended.
+	From *actor.PID
 }
 
 // Attached tells the connection that it owns the session now.
@@ -89,13 +93,15 @@ type Stillborn struct{ Generation uint64 }
 // Refused tells a connection that a session cannot be made for it. Code is for
 // its CONNACK.
 type Refused struct {
-	Generation uint64
-	Code       protocol.ReasonCode
+	Generation uint64              `msgpack:"g"`
+	Code       protocol.ReasonCode `msgpack:"r"`
 }
 
 // TakenOver tells a connection that another one owns its session now, or that
 // the session was discarded. It has no session to detach from any more.
-type TakenOver struct{ Generation uint64 }
+type TakenOver struct {
+	Generation uint64 `msgpack:"g"`
+}
 
 // Down tells a connection that its session ended while it was attached.
 type Down struct{ Generation uint64 }
@@ -136,7 +142,9 @@ type Discard struct {
 }
 
 // Ended answers Discard.
-type Ended struct{ ClientID protocol.ClientID }
+type Ended struct {
+	ClientID protocol.ClientID `msgpack:"c"`
+}
 
 // Input is what one read of the socket brought for the session: acknowledgements,
 // PUBREL and PUBLISH of QoS 2, in their order.

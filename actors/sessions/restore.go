@@ -90,12 +90,24 @@ func (s *session) restore(c actor.Context, m *Restore) {
 
 // granted makes the session, unless there is another one already.
 func (s *session) granted(c actor.Context, m *registry.Granted) {
+	if s.moves != nil && s.moves.guest != nil {
+		s.admitted(c, m)
+		return
+	}
 	slot := s.rt.Registry.Slot(m.ClientID)
 	r := s.restoring()
+	if r == nil && s.sub != nil {
+		s.assured(c, m)
+		return
+	}
 	mine := m.Session == nil || r != nil && r.orphan != nil && r.orphan.pid.Equal(m.Session)
 	if r == nil || s.sub != nil || !mine {
 		c.Send(slot, &registry.Abort{ClientID: m.ClientID, Generation: m.Generation, By: s.self})
-		if s.sub == nil {
+		switch {
+		case s.sub != nil:
+		case r != nil && m.Session != nil:
+			s.yield(c, r.Record, m.Session)
+		default:
 			s.giveUp(c)
 		}
 		return
@@ -131,12 +143,8 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	m := &r.Session
 	s.id, s.created, s.clean, s.expiry = m.ClientID, m.Created, m.Clean, m.Expiry
 	s.own(m.Owner)
-	s.keep.id = m.ID
-	saved := savedState(r)
-	s.state = delivery.Restore(s.rt.Limits, saved)
-	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
-	s.register()
-	s.accept(s.state.Pending())
+	s.keep.id, s.keep.copied = m.ID, m.Moving
+	s.revive(r)
 	orphan := s.keep.restoring.orphan != nil
 	if orphan || m.Connected || m.Will != nil || m.Expires != 0 {
 		s.keep.past = m
@@ -144,13 +152,20 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 	if s.keep.past != nil && !orphan {
 		s.rt.recovery.add(s.self) // before anybody hears that it is restored
 	}
-	s.resubscribe(r.Subscriptions)
-	if len(r.Subscriptions) == 0 {
+	if !s.resubscribe(r.Subscriptions, s.restored) {
 		s.restored()
 	}
 	if orphan {
 		s.goOn(c)
 	}
+}
+
+// revive makes queue and window of what the store has.
+func (s *session) revive(r *store.Recovered) {
+	s.state = delivery.Restore(s.rt.Limits, savedState(r))
+	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
+	s.register()
+	s.accept(s.state.Pending())
 }
 
 // goOn lets time go on for a restored session: its will and its expiry.
@@ -186,13 +201,13 @@ func (s *session) goOn(c actor.Context) {
 	s.arm(now)
 }
 
-// resubscribe puts the subscriptions into effect again. The exchange has nobody
-// to answer; when it is complete, the session is restored.
-func (s *session) resubscribe(list []store.Subscription) {
+// resubscribe puts subscriptions into effect that the session has. The exchange has
+// nobody to answer; when it is complete, done is called. false: there are none.
+func (s *session) resubscribe(list []store.Subscription, done func()) bool {
 	if len(list) == 0 {
-		return
+		return false
 	}
-	x := &exchange{token: s.tokens, remove: true, restore: true}
+	x := &exchange{token: s.tokens, remove: true, done: done}
 	for i := range list {
 		r, err := stored(&list[i])
 		if err != nil {
@@ -213,6 +228,7 @@ func (s *session) resubscribe(list []store.Subscription) {
 		s.rt.Router.Subscribe(s.subscription(r, x.token+uint64(i)))
 	}
 	s.await(x)
+	return true
 }
 
 // savedState is the state's part of a record.

@@ -31,6 +31,7 @@ import (
 	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
+	"emqttd/cluster"
 	"emqttd/cluster/registry"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
@@ -70,6 +71,16 @@ type Runtime struct {
 
 	orphans  orphans
 	recovery recovery
+
+	// Net is the cluster, nil on a node alone: see Join.
+	Net cluster.Net
+	// Behind hands something over to a peer behind all messages that were forwarded
+	// to it (routes.Routes.Behind); nil: as Peer.SendData does.
+	Behind     func(p cluster.Peer, kind uint32, body []byte)
+	shards     *kernel.Shards
+	travellers travellers
+	barriers   barriers
+	nonsense   atomic.Uint64
 }
 
 // poolSize is the number of goroutines on which sessions run, for each core. A

@@ -8,6 +8,7 @@ import (
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
+	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
@@ -41,7 +42,7 @@ type session struct {
 	out     *delivery.Out // while at work
 	keep    *keeping      // nil in durability class memory
 	open    *receipts     // nil while there are none
-	replyTo *actor.PID    // who waits for Ended
+	moves   *moves        // nil while there are none
 	talks   *talks        // nil while there are none
 	will    *Will         // waits for its delay, or for the client to come back
 	subs    subscriptions
@@ -75,6 +76,8 @@ func (s *session) Receive(c actor.Context) {
 		s.busy = false
 	case *Restore:
 		s.restore(c, m)
+	case *invited:
+		s.invited(c, m)
 	case *registry.Granted:
 		s.granted(c, m)
 	case *registry.Superseded: // by a client that must wait until we are restored
@@ -122,13 +125,18 @@ func (s *session) attached(c actor.Context) {
 	case *topics.Subscribed:
 		s.confirm(m.Token)
 	case *topics.Unsubscribed:
-		s.confirm(m.Token)
+		if m.Token == departToken {
+			s.gaveUp()
+		} else {
+			s.confirm(m.Token)
+		}
 	case *retained.Found:
 		s.found(m)
 	case *readable:
 		s.keep.loading = false
 		s.keep.safe = max(s.keep.safe, m.upTo)
 		s.work()
+		s.pump()
 	case *recovered:
 		s.goOn(c)
 	case *Rejudge:
@@ -141,6 +149,42 @@ func (s *session) attached(c actor.Context) {
 		s.detach(c, m)
 	case *Discard:
 		s.discard(c, m)
+	case *Export:
+		s.export(c, m)
+	case *Chunk:
+		s.onChunk(c, m)
+	case *Taken:
+		s.onTaken(c.Sender(), m.N, m)
+	case *Ready:
+		s.onReady(c, m)
+	case *cut:
+		s.onCut(m)
+	case *sealed:
+		s.onSealed(m)
+	case *Imported:
+		s.onImported(c, m)
+	case *Forgo:
+		s.onForgo(c, m)
+	case *final:
+		s.onFinal(c, m)
+	case *faded:
+		s.onFaded(m)
+	case *Refused, *TakenOver, *Ended:
+		s.onAnswer(c)
+	case *parted:
+		s.onParted(c, m)
+	case *registry.Outlived:
+		s.onOutlived(m)
+	case *registry.WhereResult:
+		s.onWhere(m)
+	case *Merge:
+		s.onMerge(c, m)
+	case *Merged:
+		s.onTaken(c.Sender(), m.N, m)
+	case *discardOnWire:
+		s.discard(c, m.discard())
+	case *evict:
+		s.evict(m)
 	case *actor.DeadLetterResponse:
 		s.unheard(c)
 	case *kernel.Wake:
@@ -242,19 +286,19 @@ func (s *session) count(out *delivery.Out) {
 
 // deliver takes the messages of one read of a publisher's socket.
 func (s *session) deliver(d *topics.Deliver) {
+	if a := s.arriving(); a != nil {
+		s.holdBack(a, d)
+		return
+	}
 	out, now := s.work(), unixMilli()
 	s.owed += int32(len(d.Items))
 	for i := range d.Items {
 		it := &d.Items[i]
-		g := delivery.Grant{
-			QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
-			Sole: it.Sole || d.Receipt() == nil, Own: it.Message.From == s.id,
+		if s.isEcho(it.Message) {
+			s.echo()
+			continue
 		}
-		if len(it.MoreIDs) > 0 {
-			more := slices.Clone(it.MoreIDs) // they are the batch's
-			g.MoreIDs = &more
-		}
-		s.state.Deliver(out, it.Message, g, now)
+		s.state.Deliver(out, it.Message, s.grant(it, d.Receipt()), now)
 		s.enter(d.Receipt())
 		if len(out.Packets) >= flushAt {
 			s.flush()
@@ -262,6 +306,19 @@ func (s *session) deliver(d *topics.Deliver) {
 	}
 	d.Done()
 	s.arm(now)
+}
+
+// grant is what the subscriptions of a delivery ask for.
+func (s *session) grant(it *topics.Delivery, r *store.Receipt) delivery.Grant {
+	g := delivery.Grant{
+		QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
+		Sole: it.Sole || r == nil, Own: it.Message.From == s.id,
+	}
+	if len(it.MoreIDs) > 0 {
+		more := slices.Clone(it.MoreIDs) // they are the batch's
+		g.MoreIDs = &more
+	}
+	return g
 }
 
 // found takes a chunk of retained messages for a new subscription.
@@ -279,6 +336,9 @@ func (s *session) found(m *retained.Found) {
 func (s *session) onWake(c actor.Context) {
 	s.wake = 0
 	now := unixMilli()
+	if s.overdue(c, now) {
+		return
+	}
 	if s.expires != 0 && now >= s.expires {
 		s.rt.Log.Info("session expired", "client_id", s.id)
 		s.end(c)
@@ -343,9 +403,18 @@ func (s *session) stop(actor.Context) {
 	if s.sub == nil {
 		return
 	}
-	if s.keep != nil && !s.ending {
+	unborn := s.arriving() != nil
+	s.drop()
+	if s.keep != nil && !s.ending && !unborn {
 		s.rest()
 		return
+	}
+	if s.moves != nil && (s.moves.moved || unborn) {
+		s.vanish()
+		return
+	}
+	if x := s.leaving(); x != nil {
+		s.rt.travellers.remove(s.self)
 	}
 	reason := delivery.SessionEnded
 	if !s.ending {
@@ -369,6 +438,25 @@ func (s *session) stop(actor.Context) {
 	if s.busy { // then the ledger knows better what is lost
 		out.Dropped[reason] = int(s.owed)
 	}
+	s.finish()
+	s.leave()
+	s.rt.Metrics.Gauge(metrics.Sessions, -1)
+	s.uncount()
+}
+
+// vanish stops a session that goes on elsewhere, or has never begun here.
+func (s *session) vanish() {
+	s.will = nil
+	if x := s.leaving(); x != nil {
+		s.rt.travellers.remove(s.self)
+		s.rt.Metrics.Drop(mergedReason, uint64(x.dropped))
+		s.owed -= int32(x.dropped)
+	}
+	s.finish()
+	out := s.work()
+	s.state.Abandon(out, delivery.SessionEnded)
+	out.Reset()
+	s.handOver()
 	s.finish()
 	s.leave()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
@@ -418,7 +506,7 @@ func (s *session) stopped(c actor.Context) {
 		s.release()
 		return
 	}
-	if s.ending {
+	if s.ending || s.arriving() != nil {
 		id := s.keep.id
 		s.afterWills(func() { s.rt.Disk.End(id, s.buried) })
 	} else if !s.rt.Closing.Load() {
@@ -440,7 +528,7 @@ func (s *session) buried(err error) {
 func (s *session) release() {
 	root := s.rt.System.Root
 	root.Send(s.rt.Registry.Slot(s.id), &registry.Release{ClientID: s.id, Session: s.self})
-	if s.replyTo != nil {
-		root.Send(s.replyTo, &Ended{ClientID: s.id})
+	if s.moves != nil && s.moves.replyTo != nil {
+		root.Send(s.moves.replyTo, &Ended{ClientID: s.id})
 	}
 }

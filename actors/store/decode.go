@@ -172,7 +172,7 @@ func (d *decoder) skipMessage() int {
 func decodeSession(b []byte) (*Session, error) {
 	d := record(b)
 	flags := d.byte()
-	s := &Session{Clean: flags&flagClean != 0, Connected: flags&flagConnected != 0}
+	s := &Session{Clean: flags&flagClean != 0, Connected: flags&flagConnected != 0, Moving: flags&flagMoving != 0}
 	s.ClientID = string(d.text())
 	if flags&flagOwner != 0 {
 		s.Owner = string(d.text())

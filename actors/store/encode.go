@@ -26,6 +26,7 @@ const (
 	flagConnected = 0x02
 	flagWill      = 0x04
 	flagOwner     = 0x08
+	flagMoving    = 0x10
 )
 
 const (
@@ -59,7 +60,7 @@ func appendMessage(b []byte, m *protocol.Message) []byte {
 
 func appendSession(b []byte, s *Session) []byte {
 	flags := flag(s.Clean, flagClean) | flag(s.Connected, flagConnected) | flag(s.Will != nil, flagWill) |
-		flag(s.Owner != "", flagOwner)
+		flag(s.Owner != "", flagOwner) | flag(s.Moving, flagMoving)
 	b = appendText(append(b, recordVersion, flags), s.ClientID)
 	if s.Owner != "" {
 		b = appendText(b, s.Owner)

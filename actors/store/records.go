@@ -15,9 +15,13 @@ type Session struct {
 	Clean    bool   // Clean Session or Clean Start of its last CONNECT
 	// Connected says that its client was connected when this was written.
 	Connected bool
-	Expiry    int64 // Session Expiry Interval in seconds; 0xFFFFFFFF is never
-	Expires   int64 // Unix milliseconds; 0 while connected, or never
-	Will      *Will // nil for none
+	// Moving says that a complete copy of the session was given to another node, or
+	// came from one, and that it is not known which of the two goes on: if another
+	// session has the client identifier, this one is void.
+	Moving  bool
+	Expiry  int64 // Session Expiry Interval in seconds; 0xFFFFFFFF is never
+	Expires int64 // Unix milliseconds; 0 while connected, or never
+	Will    *Will // nil for none
 }
 
 // Will is a Will Message that has not been published yet.

@@ -28,6 +28,9 @@ type Batch struct {
 	// receipt is the promise of what is in the batch to subscribers that keep
 	// messages; nil while there are none.
 	receipt *store.Receipt
+	// open is held from the first match on until everything has been told.
+	open   index.Guard
+	opened bool
 }
 
 // receiver is a subscriber and what the batch has for it.
@@ -45,6 +48,9 @@ type receiver struct {
 func (b *Batch) Publish(m *protocol.Message) (deliveries int) {
 	r := b.router
 	b.Stamp(m)
+	if r.origin != 0 && !b.opened {
+		b.open, b.opened = r.open.Enter(b.stripe), true
+	}
 	b.seq++
 	guard := r.space.Enter(b.stripe)
 	p := &b.probe
@@ -265,6 +271,7 @@ func (b *Batch) Release() {
 	}
 	b.probe.Reset(b.router.space, "") // keep no topic alive
 	b.remote = false
+	b.close()
 	b.router.batches.Put(b)
 }
 
@@ -275,6 +282,7 @@ func (b *Batch) reset() {
 	if cap(b.to) > maxKept {
 		b.to = nil
 	}
+	b.close()
 }
 
 // maxKept receivers and their places are kept for the next use (100 KB).

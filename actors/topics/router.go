@@ -79,6 +79,7 @@ type Router struct {
 	node   string
 	origin uint64        // 0: there is none
 	serial atomic.Uint64 // of the last message that a batch has a number for
+	open   index.Epochs  // of batches that have matched something: see Settle
 }
 
 // Counts are the sizes of the tables.

@@ -11,6 +11,7 @@ import (
 	"emqttd/actors/store"
 	"emqttd/actors/system/ledger"
 	"emqttd/actors/topics"
+	"emqttd/cluster"
 )
 
 // sent is told to a forwarder when the peer has taken a frame.
@@ -28,6 +29,29 @@ type silence struct{ yes bool }
 
 // look is sent by a forwarder to itself, later: has anything moved?
 type look struct{ taken uint64 }
+
+// mark is handed over behind everything that was told to the forwarder before.
+type mark struct {
+	kind uint32
+	body []byte
+}
+
+func (*mark) MailboxClass() kernel.Class { return kernel.Deliver }
+func (*mark) IgnoreDeadLetterLogging()   {}
+
+// Behind hands body over to a peer, as cluster.Peer.SendData does, behind all
+// messages that were told to it before (topics.Router.Settle).
+func (r *Routes) Behind(p cluster.Peer, kind uint32, body []byte) {
+	c := r.conversation(p)
+	c.mu.Lock()
+	pid := c.pid
+	c.mu.Unlock()
+	if pid == nil { // nothing has been told to it yet
+		p.SendData(kind, body, nil)
+		return
+	}
+	r.system.Root.Send(pid, &mark{kind, body})
+}
 
 func (*sent) MailboxClass() kernel.Class     { return kernel.Ack }
 func (*settled) MailboxClass() kernel.Class  { return kernel.Ack }
@@ -49,9 +73,9 @@ func (*failed) IgnoreDeadLetterLogging()   {}
 type outbound struct {
 	*conversation
 	frame  frameWriter
-	queue  []*topics.Deliver // waits until the peer has taken a frame
-	flying int               // frames that it has not taken
-	taken  uint64            // frames that it has
+	queue  []waiting // until the peer has taken a frame
+	flying int       // frames that it has not taken
+	taken  uint64    // frames that it has
 
 	lastID   uint64
 	receipts map[uint64]*store.Receipt // parts of them, of messages that the peer has not accepted
@@ -61,6 +85,12 @@ type outbound struct {
 	looking bool // look is on its way
 	stuck   bool // it has not taken a frame for some time
 	hushed  bool // it is suspect
+}
+
+// waiting is something for the peer; one of the two.
+type waiting struct {
+	deliver *topics.Deliver
+	mark    *mark
 }
 
 func (c *conversation) spec() kernel.ChildSpec {
@@ -93,7 +123,9 @@ type forwarder struct{ *outbound }
 func (f *forwarder) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *topics.Deliver:
-		f.deliver(m)
+		f.take(waiting{deliver: m})
+	case *mark:
+		f.take(waiting{mark: m})
 	case *sent:
 		f.flying--
 		f.taken++
@@ -127,13 +159,22 @@ func (f *forwarder) Receive(c actor.Context) {
 
 var errNotKept = errors.New("another node could not keep the message")
 
-// deliver takes what one read of a publisher brought for the peer.
-func (f *outbound) deliver(d *topics.Deliver) {
+// take takes what one read of a publisher brought for the peer, or a mark.
+func (f *outbound) take(w waiting) {
 	if len(f.queue) > 0 || f.full() {
-		f.queue = append(f.queue, d)
+		f.queue = append(f.queue, w)
 		return
 	}
-	f.encode(d)
+	f.pass(w)
+}
+
+func (f *outbound) pass(w waiting) {
+	if w.deliver != nil {
+		f.encode(w.deliver)
+		return
+	}
+	f.send()
+	f.peer.SendData(w.mark.kind, w.mark.body, nil)
 }
 
 func (f *outbound) full() bool { return f.flying >= f.routes.options.Frames }
@@ -142,8 +183,8 @@ func (f *outbound) full() bool { return f.flying >= f.routes.options.Frames }
 func (f *outbound) work() {
 	n := 0
 	for n < len(f.queue) && !f.full() {
-		f.encode(f.queue[n])
-		f.queue[n] = nil
+		f.pass(f.queue[n])
+		f.queue[n] = waiting{}
 		n++
 	}
 	if f.queue = f.queue[n:]; len(f.queue) == 0 {
@@ -277,9 +318,11 @@ func (f *outbound) unstick(stuck bool) {
 // abandon gives up what the peer will not get.
 func (f *outbound) abandon() {
 	n := f.frame.messages
-	for _, d := range f.queue {
-		n += len(d.Items)
-		d.Done()
+	for _, w := range f.queue {
+		if d := w.deliver; d != nil {
+			n += len(d.Items)
+			d.Done()
+		}
 	}
 	f.drop(n)
 	f.queue = nil

@@ -46,6 +46,9 @@ func (r *ring) grow() {
 
 func (r *ring) peek() *item { return &r.items[r.head] }
 
+// at is the item in place i.
+func (r *ring) at(i int) *item { return &r.items[(r.head+i)&(len(r.items)-1)] }
+
 func (r *ring) pop() item {
 	it := r.items[r.head]
 	r.items[r.head] = item{}
@@ -173,7 +176,7 @@ func (q *queue) trim(keep int) {
 		}
 		var small ring
 		for j := range l.ring.n {
-			it := l.ring.items[(l.ring.head+j)&(len(l.ring.items)-1)]
+			it := *l.ring.at(j)
 			if j < keep {
 				small.push(it)
 				l.last = it.seq

@@ -76,6 +76,7 @@ type State struct {
 	online   bool
 	retry    bool // of the present connection: MQTT 3.x
 	high     bool // the queue was last told to be filling up
+	noted    bool // what is queued is told to who moves the state
 }
 
 // traffic is the part of a State that a session needs which gets more than QoS 0
@@ -203,6 +204,9 @@ func (s *State) enqueue(out *Out, it item) {
 		s.drop(out, QueueFull, old.msg)
 	}
 	s.queue.push(it, l.priority(it.msg.Topic))
+	if s.noted {
+		s.take(out, &it)
+	}
 	s.enqueuedOne(out)
 }
 

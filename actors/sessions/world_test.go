@@ -1,0 +1,190 @@
+package sessions
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"emqttd/actors/kernel"
+	"emqttd/actors/retained"
+	"emqttd/actors/store"
+	"emqttd/actors/system/metrics"
+	"emqttd/actors/topics"
+	"emqttd/cluster"
+	"emqttd/cluster/clustertest"
+	"emqttd/cluster/registry"
+	"emqttd/protocol"
+	"emqttd/protocol/delivery"
+	"emqttd/protocol/topic"
+)
+
+// world is some nodes with sessions, in virtual time. What is published on one is
+// published on all that see it, in the data lane, as routes would have it.
+type world struct {
+	t      *testing.T
+	net    *clustertest.World
+	nodes  []*node
+	serial uint64
+}
+
+type node struct {
+	*rig
+	net  *clustertest.Net
+	root *actor.PID
+	fs   *vfs.MemFS // nil: nothing is kept
+	disk *store.Disk
+	dead bool
+}
+
+// testForward is the kind of a message that a node forwards.
+const testForward = 99_000
+
+// options of a world.
+type worldOptions struct {
+	nodes  []string
+	limits delivery.Limits
+	kept   bool // sessions that outlive their connection are of class disk
+	hold   func(from, to string)
+}
+
+func inWorld(t *testing.T, o worldOptions, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, net: &clustertest.World{Hold: o.hold}}
+		for _, name := range o.nodes {
+			w.nodes = append(w.nodes, w.start(name, &o))
+		}
+		w.net.ConnectAll()
+		f(w)
+		w.net.Close()
+		for _, n := range w.nodes {
+			n.stop()
+		}
+		time.Sleep(time.Minute) // virtual: the framework's timers run out
+	})
+}
+
+func (w *world) start(name string, o *worldOptions) *node {
+	w.t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	system := kernel.NewSystem(log)
+	system.ProcessRegistry.Address = clustertest.Address(name)
+	n := &node{rig: &rig{t: w.t, system: system, shards: kernel.NewShards("sessions", 2)}, net: w.net.Node(name)}
+	m := new(metrics.Registry)
+	limits := o.limits
+	ro := topics.Options{
+		Shards: 2, Ledger: &m.Ledger,
+		OnGone: func(_ *topics.Subscriber, items []topics.Delivery) { m.Drop("session_ended", uint64(len(items))) },
+	}
+	n.rt = &Runtime{System: system, Registry: registry.New(system, "node"), Metrics: m, Log: log, Limits: &limits}
+	var specs []kernel.ChildSpec
+	if o.kept {
+		n.fs = vfs.NewCrashableMem()
+		var err error
+		if n.disk, err = store.Open(store.Options{Dir: "store", Node: name, FS: n.fs, Log: log}); err != nil {
+			w.t.Fatal(err)
+		}
+		ro.Begin = n.disk.Begin
+		n.rt.Disk = n.disk
+		n.rt.Durable = func(a *Attach) bool { return a.Expiry > 0 }
+		specs = append(specs, n.disk.Spec())
+	}
+	n.rt.Router = topics.New(system, ro)
+	n.rt.Router.Cluster(name, n.net.Self().Incarnation)
+	n.rt.Retained = retained.New(system, retained.Options{Shards: 2, Logger: log})
+	n.rt.Join(n.net, n.shards)
+	cluster.Post(system, n.net, "node/sessions/", "test/")
+	n.net.HandleData(testForward, n.forwarded)
+	var err error
+	n.root, err = kernel.StartRoot(system, "node", append(specs,
+		n.rt.Retained.Spec(), n.rt.Router.Spec(), n.rt.Registry.Spec(), n.shards.Spec(),
+	), func(err error) { w.t.Error(err) })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n.slot = n.conn("test/slot")
+	return n
+}
+
+// stop ends a node in good order.
+func (n *node) stop() {
+	if n.dead {
+		return
+	}
+	n.dead = true
+	n.rt.Closing.Store(n.disk != nil)
+	if err := kernel.StopRoot(context.Background(), n.system, n.root); err != nil {
+		n.t.Error(err)
+	}
+	if k := n.rt.Metrics.Level(metrics.Sessions); k != 0 {
+		n.t.Errorf("%s: %d sessions are counted after the end", n.net.Self().Name, k)
+	}
+	if s := n.rt.Metrics.Ledger.Sheet(); s.Unaccounted() != 0 || s.Pending != 0 {
+		n.t.Errorf("%s: the ledger does not balance after the end: %+v", n.net.Self().Name, s)
+	}
+	n.rt.Close()
+	if n.disk != nil {
+		if err := n.disk.Close(); err != nil {
+			n.t.Error(err)
+		}
+	}
+}
+
+// forwarded is a message of another node: it is told when this returns.
+func (n *node) forwarded(_ cluster.Peer, body []byte) {
+	var r messageRecord
+	if err := msgpack.Unmarshal(body, &r); err != nil {
+		n.t.Error(err)
+		return
+	}
+	m, err := r.message()
+	if err != nil {
+		n.t.Error(err)
+		return
+	}
+	n.local(m)
+}
+
+func (n *node) local(m *protocol.Message) {
+	b := n.rt.Router.NewBatch()
+	b.Publish(m)
+	b.Flush(true)
+	b.Release()
+}
+
+// say publishes a message on a node; whoever sees that node gets it, too.
+func (w *world) say(n *node, name, payload string, q protocol.QoS) {
+	w.serial++
+	m := &protocol.Message{
+		Topic: topic.Name(name), Payload: []byte(payload), QoS: q, Arrived: time.Now().UnixMilli(),
+		Origin: n.net.Self().Incarnation, Serial: w.serial,
+	}
+	body, err := msgpack.Marshal(messageToRecord(m))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range n.net.Peers() {
+		p.SendData(testForward, body, nil)
+	}
+	n.local(m)
+}
+
+// move has a new connection on a node ask for the session that is at from.
+func (n *node) move(name string, m func(c *fakeConn) *Attach, from *actor.PID) *fakeConn {
+	c := n.conn("test/" + name)
+	a := m(c)
+	a.From = from
+	n.send(n.shards.For(a.Client.ClientID), &kernel.Spawn{Props: n.rt.Props(), First: a})
+	return c
+}
+
+// come is an Attach of a client of MQTT 3.1.1 whose session stays.
+func come(id string, generation uint64) func(c *fakeConn) *Attach {
+	return func(c *fakeConn) *Attach { return hello(c, id, generation, 3600) }
+}

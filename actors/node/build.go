@@ -199,6 +199,12 @@ func (n *Node) gauges() {
 // of them.
 func (n *Node) dropped(reason string) func(*topics.Subscriber, []topics.Delivery) {
 	return func(to *topics.Subscriber, items []topics.Delivery) {
+		reason := reason
+		if to.Peer() {
+			if reason = "peer_slow"; to.Closed() {
+				reason = "peer_down"
+			}
+		}
 		n.metrics.Drop(reason, uint64(len(items)))
 		m := items[0].Message
 		n.metrics.Recent.Note(ledger.Drop{

@@ -51,7 +51,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 		generation: m.Generation, aliases: delivery.NewAliases(m.Aliases),
 	}
 	s.first = !present
-	s.sub.SetOnline(true)
+	s.setOnline(true)
 	s.census().online.Add(1)
 	s.forgetExchanges() // their acknowledgements belonged to the old connection
 
@@ -183,7 +183,7 @@ func (s *session) detach(c actor.Context, m *Detach) {
 	s.finish()
 	s.unlink()
 	s.forgetExchanges()
-	s.sub.SetOnline(false)
+	s.setOnline(false)
 	if m.HasExpiry {
 		s.expiry = m.Expiry
 	}

@@ -141,6 +141,7 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 // and returns what to acknowledge it with: Success, or NoMatchingSubscribers. It
 // may be called from any goroutine; the batch belongs to the caller.
 func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.ReasonCode {
+	b.Stamp(m)
 	if m.Retain {
 		rt.retain(b, m) // [MQTT-3.3.1-5]
 	}

@@ -1,5 +1,12 @@
 package sessions
 
+import (
+	"strings"
+
+	"emqttd/actors/topics"
+	"emqttd/protocol/topic"
+)
+
 // subscription is one filter with its options, as the session keeps it.
 type subscription struct {
 	text    string // as the client wrote it, prefix included
@@ -72,4 +79,20 @@ func (s *subscriptions) remove(text string) bool {
 		*s = subscriptions{}
 	}
 	return true
+}
+
+// setOnline says whether a client is connected. In a cluster the shared groups are
+// told, so that other nodes know where members are.
+func (s *session) setOnline(yes bool) {
+	s.sub.SetOnline(yes)
+	if !s.rt.Router.Clustered() {
+		return
+	}
+	for i := range s.subs.list {
+		if text := s.subs.list[i].text; strings.HasPrefix(text, "$") {
+			if f, err := topic.ParseSubscription(text); err == nil && f.Shared() {
+				s.rt.Router.Touch(&topics.Touch{Subscriber: s.sub, Subscription: f})
+			}
+		}
+	}
 }

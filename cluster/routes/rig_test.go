@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ type node struct {
 	net     *clustertest.Net
 	routes  *Routes
 	metrics metrics.Registry
-	joined  int
+	joined  atomic.Int64
 }
 
 type setup struct {
@@ -120,9 +121,9 @@ func (c *client) Stop(*actor.PID)                   {}
 // join makes a client of a node that is connected.
 func (n *node) join(fn func(*topics.Deliver)) *client {
 	n.t.Helper()
-	n.joined++
+
 	c := &client{node: n, fn: fn, answers: make(chan *topics.Subscribed, 1024), more: make(chan struct{}, 1)}
-	id := fmt.Sprintf("%s/%d", n.name, n.joined)
+	id := fmt.Sprintf("%s/%d", n.name, n.joined.Add(1))
 	pid, ok := n.system.ProcessRegistry.Add(c, "client/"+id)
 	if !ok {
 		n.t.Fatalf("%s joined twice", id)
@@ -225,3 +226,10 @@ func eventually(t testing.TB, what string, holds func() bool) {
 		}
 	}
 }
+
+// signal is a process that tells a channel of each message.
+type signal struct{ got chan struct{} }
+
+func (s *signal) SendUserMessage(*actor.PID, any)   { s.got <- struct{}{} }
+func (s *signal) SendSystemMessage(*actor.PID, any) {}
+func (s *signal) Stop(*actor.PID)                   {}

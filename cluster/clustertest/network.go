@@ -29,6 +29,7 @@ type Host struct {
 	network *Network
 	address string
 	accept  func(wire.Stream) // nil: the port is closed
+	dead    bool
 }
 
 // NewNetwork makes a network without faults.
@@ -55,12 +56,13 @@ func (h *Host) Listen(accept func(wire.Stream)) {
 	h.accept = accept
 }
 
-// Kill closes the port and all streams of the host, as the end of a process does.
+// Kill closes the port and all streams of the host, as the end of a process does. What is
+// left of the process reaches nobody; Network.Host makes a new one at the same address.
 func (h *Host) Kill() {
 	n := h.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h.accept = nil
+	h.accept, h.dead = nil, true
 	for e := range n.ends {
 		if e.out.from == h.address {
 			n.close(e)
@@ -126,6 +128,9 @@ func (h *Host) Dial(ctx context.Context, address string) (wire.Stream, error) {
 			return nil, fmt.Errorf("dial %s: %w", address, ctx.Err())
 		}
 		n.changed.Wait()
+	}
+	if h.dead {
+		return nil, fmt.Errorf("dial %s: %w", address, errBroken)
 	}
 	other := n.hosts[address]
 	if other == nil || other.accept == nil {

@@ -125,6 +125,24 @@ func (r *rig) End(p cluster.Peer) {
 	r.ended = append(r.ended, p)
 }
 
+// hold has the data handler wait until block is closed.
+func (r *rig) hold() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.block = make(chan struct{})
+}
+
+func (r *rig) conversations() (begun, ended []cluster.Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append(begun, r.begun...), append(ended, r.ended...)
+}
+
+func (r *rig) endings() int {
+	_, ended := r.conversations()
+	return len(ended)
+}
+
 // start starts the actors; the test stops them.
 func (r *rig) start() *rig {
 	r.t.Helper()

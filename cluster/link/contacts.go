@@ -2,7 +2,11 @@ package link
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
+
+	"emqttd/cluster"
 )
 
 const (
@@ -38,6 +42,7 @@ type contacts struct {
 	targets map[string]*target // by address
 	linked  map[string]bool    // names with a stream
 	alive   map[string]bool    // names with a conversation
+	changed bool               // what list says, since somebody has set it to false
 }
 
 func newContacts() contacts {
@@ -50,11 +55,38 @@ func (c *contacts) add(address, name string, now time.Time) *target {
 	if t == nil {
 		t = &target{address: address, next: now}
 		c.targets[address] = t
+		c.changed = true
 	}
-	if name != "" {
-		t.name = name
-	}
+	c.name(t, name)
 	return t
+}
+
+func (c *contacts) name(t *target, name string) {
+	if name != "" && name != t.name {
+		t.name, c.changed = name, true
+	}
+}
+
+func (c *contacts) remove(address string) {
+	delete(c.targets, address)
+	c.changed = true
+}
+
+func (c *contacts) clear() {
+	clear(c.targets)
+	c.changed = true
+}
+
+// list is whom the node knows, by address.
+func (c *contacts) list() []cluster.Candidate {
+	out := make([]cluster.Candidate, 0, len(c.targets))
+	for a, t := range c.targets {
+		if !t.self {
+			out = append(out, cluster.Candidate{Name: t.name, Address: a})
+		}
+	}
+	slices.SortFunc(out, func(a, b cluster.Candidate) int { return strings.Compare(a.Address, b.Address) })
+	return out
 }
 
 // discovered takes a list in place of the one before.
@@ -67,7 +99,7 @@ func (c *contacts) discovered(addresses map[string]string, now time.Time) {
 	for address, name := range addresses {
 		t := c.add(address, "", now)
 		if t.name == "" {
-			t.name = name
+			c.name(t, name)
 		}
 		t.found = true
 	}
@@ -77,7 +109,7 @@ func (c *contacts) discovered(addresses map[string]string, now time.Time) {
 func (c *contacts) moved(name, address string) {
 	for a, t := range c.targets {
 		if t.name == name && a != address && !t.found && !t.joined && !t.dialing {
-			delete(c.targets, a)
+			c.remove(a)
 		}
 	}
 }
@@ -86,7 +118,7 @@ func (c *contacts) moved(name, address string) {
 func (c *contacts) forget(name string) {
 	for a, t := range c.targets {
 		if t.name == name && !t.found {
-			delete(c.targets, a)
+			c.remove(a)
 		}
 	}
 }
@@ -125,9 +157,7 @@ func (c *contacts) dialled(address, name string, ok bool, now time.Time) {
 		return // forgotten meanwhile
 	}
 	t.dialing = false
-	if name != "" {
-		t.name = name
-	}
+	c.name(t, name)
 	if ok {
 		t.fails, t.since, t.next = 0, time.Time{}, later(now, t.last.Add(firstPause))
 		return
@@ -136,7 +166,7 @@ func (c *contacts) dialled(address, name string, ok bool, now time.Time) {
 		t.since = now
 	}
 	if !t.found && !t.joined && now.Sub(t.since) > forgotten {
-		delete(c.targets, address)
+		c.remove(address)
 		return
 	}
 	most := longPause

@@ -130,6 +130,17 @@ func (m *members) Receive(c actor.Context) {
 		c.Logger().Warn("unexpected message", "actor", c.Self().Id, "message", msg)
 	}
 	m.dial(now)
+	m.remember()
+}
+
+// remember publishes whom the node knows.
+func (m *members) remember() {
+	if !m.roster.contacts.changed {
+		return
+	}
+	m.roster.contacts.changed = false
+	list := m.roster.contacts.list()
+	m.net.candidates.Store(&list)
 }
 
 // dial starts the calls that are due and a timer for the next one.
@@ -240,7 +251,7 @@ func (m *members) onDialled(d *dialled, now time.Time) {
 	switch {
 	case t == nil:
 	case reason == Oneself:
-		t.self = true
+		t.self, r.contacts.changed = true, true
 	case errors.Is(d.err, wire.ErrRefused), reason == Away:
 		// Nobody is there: no need to wait for silence.
 		if p, ok := m.net.PeerAt(d.address).(*Peer); ok {
@@ -348,7 +359,7 @@ func (m *members) onForceLeave(name string) {
 func (m *members) leave(why string) {
 	r := m.roster
 	r.away = true
-	clear(r.contacts.targets)
+	r.contacts.clear()
 	for name := range r.links {
 		m.net.tellLink(name, &hangUp{&bye{Left: true, Because: why}})
 	}

@@ -55,10 +55,12 @@ type Net struct {
 	members  *actor.PID
 	roster   *roster
 
-	self  atomic.Pointer[cluster.Member]
-	seen  atomic.Pointer[sight]
-	life  context.Context // ends when the members actor does
-	close context.CancelFunc
+	self atomic.Pointer[cluster.Member]
+	seen atomic.Pointer[sight]
+	// candidates are the targets of members, for Known.
+	candidates atomic.Pointer[[]cluster.Candidate]
+	life       context.Context // ends when the members actor does
+	close      context.CancelFunc
 
 	mu      sync.Mutex
 	open    bool             // the members actor runs
@@ -94,6 +96,7 @@ func New(system *actor.ActorSystem, o Options) *Net {
 	}
 	n.life, n.close = context.WithCancel(context.Background())
 	n.roster = newRoster()
+	n.candidates.Store(new([]cluster.Candidate))
 	n.setSelf(o.Self)
 	return n
 }

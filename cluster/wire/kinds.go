@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/remote"
@@ -63,6 +64,26 @@ func Register(kind uint32, create func() any) {
 	if _, dup := kinds.LoadOrStore(kind, create); dup {
 		panic(fmt.Sprintf("wire: kind %d is registered twice", kind))
 	}
+}
+
+// Kinds are the registered kinds, in order.
+func Kinds() []uint32 {
+	var out []uint32
+	kinds.Range(func(kind, _ any) bool {
+		out = append(out, kind.(uint32))
+		return true
+	})
+	slices.Sort(out)
+	return out
+}
+
+// New makes an empty message of a registered kind.
+func New(kind uint32) Message {
+	create, ok := kinds.Load(kind)
+	if !ok {
+		return &Unreadable{Kind: kind, Err: errKind}
+	}
+	return create.(func() any)().(Message)
 }
 
 func known(kind uint32) bool {

@@ -33,7 +33,6 @@ type rig struct {
 	t    *testing.T
 	host *clustertest.Host
 	root *actor.PID
-	log  *strings.Builder
 
 	mu    sync.Mutex
 	notes []int    // what came in the control lane

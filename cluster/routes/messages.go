@@ -32,40 +32,35 @@ func init() {
 // tale is a topics.Tale, or a part of one: More says that the next one of the shard
 // goes on with it. Shards is how many shards the sender has.
 type tale struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // says how the struct is encoded
-	Shard    int
-	Shards   int
-	Number   uint64
-	More     bool
-	Whole    bool
-	Count    int64
-	Sum      uint64
-	Changes  []byte // each an array: flags, filter, and of a group its name and weight
+	Shard   int
+	Shards  int
+	Number  uint64
+	More    bool
+	Whole   bool
+	Count   int64
+	Sum     uint64
+	Changes []byte // each an array: flags, filter, and of a group its name and weight
 }
 
 // heard says that the tales of a shard up to a number have been applied.
 type heard struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // says how the struct is encoded
-	Shard    int
-	Number   uint64
+	Shard  int
+	Number uint64
 }
 
 // accepted says of messages with these ids that they are as safe as the classes of
 // those who keep them promise, failed that they are not and will not be.
 type (
 	accepted struct {
-		_msgpack struct{} `msgpack:",as_array"` //nolint:unused // says how the struct is encoded
-		IDs      []uint64
+		IDs []uint64
 	}
 	failed struct {
-		_msgpack struct{} `msgpack:",as_array"` //nolint:unused // says how the struct is encoded
-		IDs      []uint64
+		IDs []uint64
 	}
 )
 
 // repeat asks a node to tell all of its routes again: they do not add up here.
 type repeat struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // says how the struct is encoded
 }
 
 // Serialize makes it a wire.Message.

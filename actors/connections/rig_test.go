@@ -62,7 +62,7 @@ func newRig(t *testing.T) *rig {
 			},
 		}),
 		Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
-		Registry: registry.New(system, "node"), Metrics: m,
+		Registry: registry.New(system, "node", nil), Metrics: m,
 		Log: log, Limits: new(delivery.Limits),
 	}
 	r.rt = &Runtime{

@@ -85,7 +85,14 @@ func (s *session) restore(c actor.Context, m *Restore) {
 		}
 		m.Record = rec
 	}
-	c.Send(s.rt.Registry.Slot(m.Record.Session.ClientID), &registry.Claim{ClientID: m.Record.Session.ClientID, By: s.self})
+	s.claim(c, m)
+}
+
+func (s *session) claim(c actor.Context, m *Restore) {
+	r := &m.Record.Session
+	c.Send(s.rt.Registry.Slot(r.ClientID), &registry.Claim{
+		ClientID: r.ClientID, By: s.self, Stored: max(r.Created, 1),
+	})
 }
 
 // granted makes the session, unless there is another one already.

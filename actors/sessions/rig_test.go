@@ -49,7 +49,7 @@ func inRig(t *testing.T, limits delivery.Limits, f func(r *rig)) {
 				},
 			}),
 			Retained: retained.New(system, retained.Options{Shards: 2, Logger: log}),
-			Registry: registry.New(system, "node"), Metrics: m,
+			Registry: registry.New(system, "node", nil), Metrics: m,
 			Log: log, Limits: &limits,
 		}
 		root, err := kernel.StartRoot(system, "node", []kernel.ChildSpec{

@@ -80,9 +80,9 @@ func (s *session) Receive(c actor.Context) {
 		s.invited(c, m)
 	case *registry.Granted:
 		s.granted(c, m)
-	case *registry.Superseded: // by a client that must wait until we are restored
+	case *registry.Superseded: // it took us too long
 		if r := s.restoring(); r != nil {
-			c.Send(s.rt.Registry.Slot(m.ClientID), &registry.Claim{ClientID: m.ClientID, By: s.self})
+			s.claim(c, r)
 		}
 	default:
 		s.busy = true

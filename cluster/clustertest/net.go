@@ -152,7 +152,9 @@ func (n *Net) Peers() (out []cluster.Peer) {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b cluster.Peer) int { return strings.Compare(a.Member().Name, b.Member().Name) })
+	slices.SortFunc(out, func(a, b cluster.Peer) int {
+		return strings.Compare(a.(*Peer).there.self.Name, b.(*Peer).there.self.Name) // Member would lock once more
+	})
 	return out
 }
 

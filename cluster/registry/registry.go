@@ -15,16 +15,37 @@
 // crash of a slot costs the message it was handling: the table belongs to the
 // supervisor's side and survives. A slot's mailbox is bounded by the number of
 // connections that are in their CONNECT.
+//
+// # Between nodes
+//
+// Every node has every slot, and its connections and sessions speak with its own.
+// Of the slots of one number one decides, its owner: the member with the highest
+// weight in View. The others are fronts.
+//
+//	claimants ──▶ front ── claims ──▶ owner     answers go back the same way
+//	               │  ◀── gather ────── │       who has become owner, of everybody
+//	               └── sessions, then ─▶│       what comes and goes
+//	                   each change
+//
+// A front passes claims on to the owner by its own view. If that one thinks that a
+// third node is the owner, it passes them on in turn: each step goes to a higher
+// weight, so that there are no circles, and while views differ nobody has to ask
+// twice. When a front sees the owner change it says its claims again to the new
+// one, those that were granted with their grant.
+//
+// Who becomes the owner asks each member for the sessions that it has and grants
+// nothing before all have answered, or gone down. It is told of each change from
+// then on. So what an owner knows of a session comes from the node on which the
+// session is, in order, and ends with the conversation with that node.
+//
+// Generations are stamps of the cluster's clock, later than all that are known
+// here. When two nodes have sessions of one identifier, as after a split, the one
+// with the higher generation stays and the other is told Outlived.
 package registry
 
 import (
-	"hash/maphash"
-	"strconv"
-	"time"
-
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/kernel"
 	"emqttd/protocol"
 )
 
@@ -38,6 +59,11 @@ const Slots = 256
 type Claim struct {
 	ClientID protocol.ClientID
 	By       *actor.PID
+	// Stored is not 0 when the claimant is a session that was read from the store:
+	// the Unix second at which it was made. It waits for all clients, is not told
+	// Superseded while it does, and loses against every session that has had a
+	// client since its node started.
+	Stored int64
 }
 
 // Granted gives the right, until Commit or Abort. Session is the session that
@@ -54,14 +80,21 @@ type Superseded struct{ ClientID protocol.ClientID }
 
 // Outlived tells a session that another one of its client identifier has the newer
 // claim, as happens when nodes meet again that had lost each other: it ends, and
-// what waits in it goes to Winner, which may be on another node.
+// what waits in it goes to Winner, which may be on another node. The registry has
+// forgotten the session already. It is also told to a session that was there when
+// another one was committed in its place: one that is moving to Winner, or has
+// ended, has nothing more to do.
 type Outlived struct {
 	ClientID   protocol.ClientID
 	Generation uint64 // of the winner's claim
 	Winner     *actor.PID
 }
 
-// Commit ends a claim: Session is the client's session from now on.
+// IgnoreDeadLetterLogging: the session may have ended.
+func (*Outlived) IgnoreDeadLetterLogging() {}
+
+// Commit ends a claim: Session, which is on this node, is the client's session
+// from now on.
 type Commit struct {
 	ClientID   protocol.ClientID
 	Generation uint64
@@ -78,13 +111,13 @@ type Abort struct {
 	SessionGone bool
 }
 
-// Release says that a session has ended.
+// Release says that a session of this node has ended.
 type Release struct {
 	ClientID protocol.ClientID
 	Session  *actor.PID
 }
 
-// WhereQuery asks which session a client identifier has.
+// WhereQuery asks which session a client identifier has, on any node.
 type WhereQuery struct {
 	ClientID protocol.ClientID
 	ReplyTo  *actor.PID
@@ -96,103 +129,14 @@ type WhereResult struct {
 	Session  *actor.PID
 }
 
-// ListQuery asks a slot for all its sessions. Answered by ListResult.
+// ListQuery asks a slot for all its sessions on this node. Answered by ListResult.
 type ListQuery struct{ ReplyTo *actor.PID }
 
-// ListResult are the sessions of one slot, in no particular order.
+// ListResult are the sessions of one slot on this node, in no particular order.
 type ListResult struct{ Sessions []Place }
 
 // Place says which session a client identifier has.
 type Place struct {
 	ClientID protocol.ClientID
 	Session  *actor.PID
-}
-
-// Registry finds the slot of a client identifier. It is made before the slots
-// run and may be used from any goroutine once they do.
-type Registry struct {
-	system *actor.ActorSystem
-	tables [Slots]*table
-	pids   [Slots]*actor.PID
-	seed   maphash.Seed
-}
-
-// New makes the tables of a node. prefix is the name of the actor under which
-// Spec will be started.
-func New(system *actor.ActorSystem, prefix string) *Registry {
-	r := &Registry{system: system, seed: maphash.MakeSeed()}
-	for i := range r.tables {
-		r.tables[i] = newTable()
-		r.pids[i] = system.NewLocalPID(prefix + "/registry/" + strconv.Itoa(i))
-	}
-	return r
-}
-
-// Spec is the subtree "registry" with one child for each slot.
-func (r *Registry) Spec() kernel.ChildSpec {
-	children := make([]kernel.ChildSpec, Slots)
-	for i := range children {
-		t := r.tables[i]
-		children[i] = kernel.ChildSpec{
-			Name:    strconv.Itoa(i),
-			Props:   kernel.NewProps(func() actor.Actor { return &slot{table: t} }),
-			Restart: kernel.Permanent,
-		}
-	}
-	return kernel.ChildSpec{Name: "registry", Props: kernel.Supervisor(children)}
-}
-
-// Slot is the slot of a client identifier.
-func (r *Registry) Slot(id protocol.ClientID) *actor.PID {
-	return r.pids[maphash.String(r.seed, id)%Slots]
-}
-
-// At is slot i, for listings.
-func (r *Registry) At(i int) *actor.PID { return r.pids[i] }
-
-// Len counts the sessions of all slots.
-func (r *Registry) Len() int {
-	n := int64(0)
-	for _, t := range r.tables {
-		n += t.size.Load()
-	}
-	return int(n)
-}
-
-// slot is the actor that owns one table.
-type slot struct{ table *table }
-
-// Receive implements actor.Actor.
-func (s *slot) Receive(c actor.Context) {
-	now := time.Now().UnixMilli()
-	var out []told
-	switch m := c.Message().(type) {
-	case *Claim:
-		out = s.table.claim(m.ClientID, m.By, now)
-	case *Commit:
-		out = s.table.settle(m.ClientID, m.Generation, m.By, m.Session, now)
-	case *Abort:
-		out = s.table.abort(m.ClientID, m.Generation, m.By, m.SessionGone, now)
-	case *Release:
-		s.table.release(m.ClientID, m.Session)
-	case *WhereQuery:
-		out = []told{{m.ReplyTo, s.where(m)}}
-	case *ListQuery:
-		out = []told{{m.ReplyTo, s.list()}}
-	}
-	for _, t := range out {
-		c.Send(t.to, t.msg)
-	}
-}
-
-func (s *slot) where(m *WhereQuery) *WhereResult {
-	return &WhereResult{ClientID: m.ClientID, Session: s.table.sessions[m.ClientID]}
-}
-
-func (s *slot) list() *ListResult {
-	res := &ListResult{Sessions: make([]Place, 0, len(s.table.sessions))}
-	for id, session := range s.table.sessions {
-		res.Sessions = append(res.Sessions, Place{ClientID: id, Session: session})
-	}
-	return res
 }

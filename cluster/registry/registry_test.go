@@ -28,7 +28,7 @@ func (i *inbox) SendUserMessage(_ *actor.PID, m any)   { i.got <- actor.UnwrapEn
 func (i *inbox) SendSystemMessage(_ *actor.PID, _ any) {}
 func (i *inbox) Stop(*actor.PID)                       {}
 
-func newInbox(t *testing.T, system *actor.ActorSystem, name string) *inbox {
+func newInbox(t testing.TB, system *actor.ActorSystem, name string) *inbox {
 	i := &inbox{got: make(chan any, 16)}
 	var ok bool
 	if i.pid, ok = system.ProcessRegistry.Add(i, name); !ok {
@@ -37,7 +37,7 @@ func newInbox(t *testing.T, system *actor.ActorSystem, name string) *inbox {
 	return i
 }
 
-func next[T any](t *testing.T, i *inbox) T {
+func next[T any](t testing.TB, i *inbox) T {
 	t.Helper()
 	select {
 	case m := <-i.got:
@@ -55,7 +55,7 @@ func next[T any](t *testing.T, i *inbox) T {
 func start(t *testing.T) (*Registry, *actor.ActorSystem) {
 	t.Helper()
 	system := kernel.NewSystem(slog.New(slog.DiscardHandler))
-	r := New(system, "node")
+	r := New(system, "node", nil)
 	root, err := kernel.StartRoot(system, "node", []kernel.ChildSpec{r.Spec()}, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)

@@ -232,7 +232,7 @@ const (
 	ListenerSSL = "ssl" // MQTT over TLS
 	ListenerWS  = "ws"  // MQTT over WebSocket
 	ListenerWSS = "wss" // MQTT over WebSocket and TLS
-	ListenerAPI = "api" // HTTP; on a loopback address only
+	ListenerAPI = "api" // HTTP
 )
 
 // Listener is one socket that is listened on.
@@ -323,6 +323,9 @@ type Listener struct {
 	// ReuseSessions gives out tickets that make later handshakes cheaper.
 	ReuseSessions bool `conf:"reuse_sessions"`
 }
+
+// IsLocal tells whether only this host reaches the listener.
+func (l *Listener) IsLocal() bool { return isLoopback(l.Address) }
 
 // Key is the key that creates the listener, `listener.tcp.external`.
 func (l *Listener) Key() string { return "listener." + l.Type + "." + escape(l.Name) }

@@ -119,7 +119,7 @@ func accepted(t *testing.T, file string) *Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := regexp.MustCompile(`(?m)^(mqtt\.acl_file|mqtt\.bridge|listener\.api|cluster\.multicast).*$`)
+	refused := regexp.MustCompile(`(?m)^(mqtt\.acl_file|mqtt\.bridge|cluster\.multicast).*$`)
 	cfg, p := Load(Sources{File: write(t, refused.ReplaceAllString(string(text), ""))})
 	if err := p.Err(); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestFileOfEMQ2311DiffersFromTheDefaultsInItsQueueOnly(t *testing.T) {
 	for i := range cfg.Listeners {
 		keys = append(keys, cfg.Listeners[i].Key())
 	}
-	if got := strings.Join(keys, " "); got != "listener.tcp.external listener.tcp.internal listener.ssl.external listener.ws.external listener.wss.external" {
+	if got := strings.Join(keys, " "); got != "listener.tcp.external listener.tcp.internal listener.ssl.external listener.ws.external listener.wss.external listener.api.mgmt" {
 		t.Errorf("listeners %s", got)
 	}
 	if l := cfg.Listeners[1]; l.Acceptors != 4 || l.Backlog != 512 || l.SendTimeout.Seconds() != 5 || l.NoDelay {

@@ -130,8 +130,8 @@ func apiKeys() []Key {
 	const s, p = "HTTP API listeners", "listener.api.$name"
 	return join(
 		supported(s,
-			Key{Name: p, Kind: Address, Doc: "A listener for the HTTP API, and its address. It must be a loopback address: " +
-				"this version has no authentication for the API."},
+			Key{Name: p, Kind: Address, Doc: "A listener for the HTTP API, and its address. It is plain HTTP: where " +
+				"others reach it, passwords go over the wire as they are, and the log warns of it; put a proxy with TLS before it."},
 			Key{Name: p + ".acceptors", Kind: Int, Default: "4", Doc: "Acceptors at work at one time, 1 to 1024."},
 			Key{Name: p + ".max_clients", Kind: Int, Default: "64", Doc: "Connections at one time. One more is closed at once."},
 			Key{Name: p + ".backlog", Kind: Int, Default: "512", Doc: "Connections the system keeps until they are accepted, 1 to 65535."},

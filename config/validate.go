@@ -1,10 +1,8 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"reflect"
 	"regexp"
@@ -144,8 +142,7 @@ func (d *decoder) checkDist(cfg *Config) {
 	}
 }
 
-// checkListeners refuses an API that others could reach, and addresses that
-// cannot be bound side by side.
+// checkListeners refuses addresses that cannot be bound side by side.
 func (d *decoder) checkListeners(cfg *Config) {
 	taken := []struct{ key, address string }{{"node.dist_listen", cfg.Node.DistListen}}
 	for i := range cfg.Listeners {
@@ -153,10 +150,6 @@ func (d *decoder) checkListeners(cfg *Config) {
 		s := d.at(l.Key())
 		if d.wrong(s) {
 			continue
-		}
-		if l.Type == ListenerAPI && !isLoopback(l.Address) {
-			d.report(s, NotSupplied, fmt.Sprintf("this version has no authentication for the HTTP API, so it may only listen on "+
-				"a loopback address such as 127.0.0.1:%s; got %q", port(l.Address), s.Value))
 		}
 		d.checkTLS(l)
 		d.checkSource(l)
@@ -167,11 +160,6 @@ func (d *decoder) checkListeners(cfg *Config) {
 		}
 		taken = append(taken, struct{ key, address string }{l.Key(), l.Address})
 	}
-}
-
-func port(address string) string {
-	_, p, _ := net.SplitHostPort(address)
-	return cmp.Or(p, "8080")
 }
 
 // isLoopback tells whether only this host reaches the address.

@@ -202,6 +202,9 @@ func (c *Chain) MayTry(peer, clientID, user string) Decision {
 	return Accept
 }
 
+// Wait is how long MayTry will still say TooManyAttempts.
+func (c *Chain) Wait(peer, user string) time.Duration { return c.o.Backoff.Wait(peer, user) }
+
 // Failed notes that an Exchange failed: a wrong password, as in Admit.
 func (c *Chain) Failed(peer, user string) { c.o.Backoff.Failed(peer, user) }
 

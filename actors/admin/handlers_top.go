@@ -22,8 +22,8 @@ const (
 // topTurn has each picture look at other actors, where there are more than one looks at.
 var topTurn atomic.Int64
 
-// topInfo is one picture of the busiest actors.
-type topInfo struct {
+// Busiest is one picture of the busiest actors.
+type Busiest struct {
 	Looked int         `json:"looked_at"`
 	Left   int         `json:"left_out"`
 	Actors []ActorLoad `json:"actors"`
@@ -31,14 +31,14 @@ type topInfo struct {
 
 // top shows the busiest actors. The command line asks again and again, unless --once tells it not to.
 func top(r *Request, args []string) Result {
-	rows, by := topRows, byMailbox
+	rows, byRate := topRows, false
 	for i := 0; i < len(args); i++ {
 		switch n, err := strconv.Atoi(args[i]); {
 		case args[i] == "--once":
 		case args[i] == "--by" && i+1 < len(args) && args[i+1] == "mailbox":
 			i++
 		case args[i] == "--by" && i+1 < len(args) && args[i+1] == "rate":
-			by = byRate
+			byRate = true
 			i++
 		case err == nil && n >= 1 && n <= maxTop:
 			rows = n
@@ -46,7 +46,7 @@ func top(r *Request, args []string) Result {
 			return r.WrongArguments()
 		}
 	}
-	return one(r, busiest(r.Sources, rows, by), func(b *strings.Builder, t topInfo) {
+	return one(r, Top(r.Sources, rows, byRate, topApart), func(b *strings.Builder, t Busiest) {
 		fmt.Fprintf(b, "%d actors looked at, %d left out\n%-48s %10s %12s\n", t.Looked, t.Left, "actor", "mailbox", "messages/s")
 		for _, a := range t.Actors {
 			fmt.Fprintf(b, "%-48s %10d %12.1f\n", safe(a.ID), a.Mailbox, a.Rate)
@@ -54,12 +54,18 @@ func top(r *Request, args []string) Result {
 	})
 }
 
-func busiest(src *Sources, rows int, by func(x, y ActorLoad) int) topInfo {
-	loads, left := src.Loads(topLooks, int(topTurn.Add(1)), topApart)
-	t := topInfo{Looked: len(loads), Left: left}
+// Top looks at the actors twice, some time apart, and returns the busiest: those with most messages waiting, or, by rate,
+// those that handle most.
+func Top(src *Sources, rows int, rate bool, apart time.Duration) Busiest {
+	loads, left := src.Loads(topLooks, int(topTurn.Add(1)), apart)
+	b := Busiest{Looked: len(loads), Left: left}
+	by := byMailbox
+	if rate {
+		by = byRate
+	}
 	slices.SortFunc(loads, by)
-	t.Actors = loads[:min(rows, len(loads))]
-	return t
+	b.Actors = loads[:min(rows, len(loads))]
+	return b
 }
 
 func byMailbox(x, y ActorLoad) int {

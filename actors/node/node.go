@@ -16,6 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"emqttd/actors/access"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
 	"emqttd/actors/connections"
@@ -73,6 +74,7 @@ type Node struct {
 	connections *connections.Runtime
 	alarms      *alarm.Board
 	operators   *operators.Accounts
+	guesses     *access.Backoff // of passwords, over HTTP
 	events      events.Hub
 	disk        *store.Disk
 	door        door

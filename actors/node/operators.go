@@ -13,6 +13,7 @@ import (
 	"emqttd/actors/admin"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/admin/web"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
@@ -24,6 +25,7 @@ import (
 
 // buildOperators opens the accounts of the HTTP API, which are kept in the store.
 func (n *Node) buildOperators() (err error) {
+	n.guesses = web.NewBackoff()
 	n.operators, err = operators.Open(operators.Options{Table: n.door.table(n.disk, "operators"), Pool: access.PasswordPool()})
 	return err
 }

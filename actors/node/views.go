@@ -14,7 +14,7 @@ import (
 )
 
 func (n *Node) httpServer() *http.Server {
-	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log, Metrics: n.prometheus()})
+	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log, Metrics: n.prometheus(), Backoff: n.guesses})
 }
 
 // cursorOf reads a cursor of the topic tables.

@@ -16,7 +16,11 @@ import (
 const maxTopic = 4096
 
 // publish is POST /mqtt/publish of EMQ 2.0 – 2.2: a form, or JSON with the same names.
-func (a *api) publish(w http.ResponseWriter, r *http.Request, v visitor) {
+func (a *api) publish(w http.ResponseWriter, r *http.Request) {
+	who, ok := a.admitPublisher(w, r)
+	if !ok {
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	fields, err := publishFields(r)
 	switch {
@@ -33,8 +37,8 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request, v visitor) {
 		return
 	}
 	for _, name := range names {
-		if !v.mayPublish(name) {
-			forbid(w, "the access rules do not let you publish to "+name)
+		if !who.may(name) {
+			a.refuse(w, r, http.StatusForbidden, "the access rules do not let you publish to "+name)
 			return
 		}
 	}

@@ -1,19 +1,27 @@
 // Package web is the HTTP API of a node: what listener.api serves. It asks the node through admin.Sources, as the command
 // line does.
+//
+//	/mqtt/publish   of EMQ 2.0 to 2.2, for the users of MQTT
+//	/api/v2/…       of EMQ 2.3, with its paths and bodies
+//	/api/v3/…       package v3
+//	/status         whether the node runs
+//	/metrics        for Prometheus
+//
+// All but /mqtt/publish is for operators (package operators), each of whom has a role.
 package web
 
 import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
+	"emqttd/actors/access"
 	"emqttd/actors/admin"
+	"emqttd/actors/admin/operators"
+	"emqttd/actors/admin/web/v3"
 )
 
 // maxBody bounds the body of a request in bytes. A payload for which it is too small belongs on MQTT.
@@ -25,10 +33,12 @@ type Options struct {
 	Logger  *slog.Logger // nil = silent
 	// Metrics answers GET /metrics; nil: there is no such path.
 	Metrics http.Handler
+	// Backoff makes those wait who guess passwords; nil makes one.
+	Backoff *access.Backoff
 }
 
 // NewServer returns the server of a listener.api; the caller gives it the net.Listener and closes it. Its limits are
-// strict: the API is for people and scripts, not for traffic.
+// strict: the API is for people and scripts, not for traffic. Servers of one node should share a Backoff.
 func NewServer(o Options) *http.Server {
 	logger := o.Logger
 	if logger == nil {
@@ -45,88 +55,83 @@ func NewServer(o Options) *http.Server {
 	}
 }
 
-// api is the HTTP API. With mqtt.allow_anonymous it trusts the loopback interface, so it must make sure that what comes
-// is no web page that a browser on this machine shows: those have a foreign Host or Origin.
+// NewBackoff makes what slows guessing down: three wrong passwords are free, then each doubles the wait, for the source
+// address and for the name. It remembers a bounded number of both.
+func NewBackoff() *access.Backoff {
+	return access.NewBackoff(access.BackoffOptions{After: 3, First: time.Second, Longest: 5 * time.Minute, Size: 10_000})
+}
+
 type api struct {
 	src        *admin.Sources
 	prometheus http.Handler
+	v3         http.Handler
+	backoff    *access.Backoff
 }
 
-// NewHandler returns the HTTP API: POST /mqtt/publish and GET /status as EMQ 2.0 – 2.2 had them, what can be read of
-// EMQ 2.3's /api/v2, with its paths and bodies, and below /api/v3 what manages access. It panics when something of src is
-// missing.
-//
-// Unlike EMQ, errors have the status code that they deserve, besides the code in their body.
+// NewHandler returns the HTTP API. It panics when something of Sources is missing.
 func NewHandler(o Options) http.Handler {
 	if err := o.Sources.Missing(); err != nil {
 		panic(err)
 	}
-	return http.NewCrossOriginProtection().Handler(&api{src: o.Sources, prometheus: o.Metrics})
+	a := &api{src: o.Sources, prometheus: o.Metrics, v3: v3.New(o.Sources), backoff: o.Backoff}
+	if a.backoff == nil {
+		a.backoff = NewBackoff()
+	}
+	// Browsers send the credentials that they know with whatever a foreign page asks: such requests may not change anything.
+	return http.NewCrossOriginProtection().Handler(a)
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	if !localHost(r.Host) {
-		writeFailure(w, http.StatusForbidden, codeUnknown, "host not allowed")
-		return
-	}
 	path := r.URL.EscapedPath()
-	switch strings.TrimSuffix(path, "/") {
-	case "":
-		if allow(w, r, http.MethodGet, http.MethodHead) {
-			writeJSON(w, http.StatusOK, map[string][]string{"paths": paths()})
-		}
-		return
-	case "/metrics":
-		if a.prometheus != nil {
-			a.scrape(w, r)
-			return
-		}
-	case "/status":
+	switch {
+	case path == "/status":
 		if allow(w, r, http.MethodGet, http.MethodHead) {
 			a.status(w)
 		}
-		return
+	case path == "/mqtt/publish":
+		if allow(w, r, http.MethodPost) {
+			a.publish(w, r)
+		}
+	case path == "/metrics" && a.prometheus != nil:
+		if _, ok := a.admitHere(w, r); ok && allow(w, r, http.MethodGet, http.MethodHead) {
+			a.prometheus.ServeHTTP(w, r)
+		}
+	case strings.HasPrefix(path, "/api/v2/"):
+		a.v2(w, r, strings.TrimPrefix(path, "/api/v2/"))
+	case strings.HasPrefix(path, v3.Prefix):
+		a.serveV3(w, r, strings.TrimPrefix(path, v3.Prefix))
+	case path == "/":
+		if _, ok := a.admit(w, r); ok && allow(w, r, http.MethodGet, http.MethodHead) {
+			writeJSON(w, http.StatusOK, map[string][]string{"paths": paths()})
+		}
+	default:
+		if _, ok := a.admit(w, r); ok {
+			writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")
+		}
 	}
-	v, ok := a.authenticate(w, r)
+}
+
+// serveV3 lets operators in; on the node's own machine everybody may read what describes the API.
+func (a *api) serveV3(w http.ResponseWriter, r *http.Request, rest string) {
+	admit := a.admit
+	if rest == "openapi.json" || rest == "docs" {
+		admit = a.admitHere
+	}
+	who, ok := admit(w, r)
 	if !ok {
 		return
 	}
-	if path == "/mqtt/publish" {
-		if allow(w, r, http.MethodPost) {
-			a.publish(w, r, v)
-		}
-		return
-	}
-	rest, isV2 := strings.CutPrefix(path, "/api/v2/")
-	if isV2 && !isCleanACLCache(r, rest) {
-		a.v2(w, r, rest)
-		return
-	}
-	isV3 := isV2
-	if !isV2 {
-		rest, isV3 = strings.CutPrefix(path, "/api/v3/")
-	}
-	if isV3 {
-		if !v.isOperator() {
-			forbid(w, "only super-users may do that")
-			return
-		}
-		a.v3(w, r, rest)
-		return
-	}
-	writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")
+	a.v3.ServeHTTP(w, r.WithContext(v3.WithOperator(r.Context(), who)))
 }
 
-// localHost refuses names: a page from elsewhere reaches us under its own name after DNS rebinding, an operator uses an
-// address or localhost.
-func localHost(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
+// admitHere is admit, but lets everybody in as a viewer who asks on the node's own machine without a name.
+func (a *api) admitHere(w http.ResponseWriter, r *http.Request) (operators.Who, bool) {
+	if r.Header.Get("Authorization") == "" && isHere(r) {
+		return operators.Who{Role: operators.Viewer}, true
 	}
-	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil
+	return a.admit(w, r)
 }
 
 func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
@@ -138,24 +143,6 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	writeFailure(w, http.StatusMethodNotAllowed, codeUnknown, "method not allowed")
 	return false
-}
-
-// scrape needs no user on this machine, from elsewhere it does.
-func (a *api) scrape(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet, http.MethodHead) {
-		return
-	}
-	if !fromLoopback(r) {
-		if _, ok := a.authenticate(w, r); !ok {
-			return
-		}
-	}
-	a.prometheus.ServeHTTP(w, r)
-}
-
-func fromLoopback(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 func (a *api) status(w http.ResponseWriter) {
@@ -178,9 +165,15 @@ const (
 	codeRPC         = 101
 	codeUnknown     = 102
 	codeCredentials = 103
+	codeEmpty       = 104
+	codeNoUser      = 105
+	codeAdmin       = 106
 	codeParams      = 107
 	codeParamType   = 108
 	codeNotJSON     = 109
+	codeNotOnline   = 112
+	codeUserExists  = 113
+	codeOldPassword = 114
 )
 
 func writeResult(w http.ResponseWriter, result any) {
@@ -205,19 +198,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone; there is nobody to tell
-}
-
-// segments splits an escaped path and decodes each part, so that an escaped slash stays inside its part.
-func segments(escaped string) ([]string, error) {
-	parts := strings.Split(escaped, "/")
-	for i, p := range parts {
-		decoded, err := url.PathUnescape(p)
-		if err != nil {
-			return nil, err
-		}
-		parts[i] = decoded
-	}
-	return parts, nil
 }
 
 // tooLarge reports whether reading a body ended at its limit.

@@ -1,55 +1,93 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"runtime"
+	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
-	"emqttd/actors/admin"
+	"emqttd/actors/admin/operators"
 )
+
+// serve answers a request; arg are the parts of its path that have names.
+type serve = func(a *api, w http.ResponseWriter, r *http.Request, arg map[string]string)
+
+// action is what one method of a path does, and who may have it done.
+type action struct {
+	method string
+	role   operators.Role
+	serve  serve
+}
 
 // route is one path of /api/v2. A part in braces takes any value; the last one may take the rest of the path, slashes
 // included.
 type route struct {
-	path  string
-	serve func(a *api, w http.ResponseWriter, r *http.Request, arg map[string]string)
+	path    string
+	actions []action
+}
+
+// see is a path that everybody may look at.
+func see(path string, f serve) route {
+	return route{path, []action{{http.MethodGet, operators.Viewer, f}}}
 }
 
 var routesV2 = []route{
-	{"management/nodes", (*api).nodes},
-	{"management/nodes/{node}", (*api).oneNode},
-	{"monitoring/listeners", perNode((*api).listeners)},
-	{"monitoring/listeners/{node}", ofNode((*api).listeners)},
-	{"monitoring/metrics", perNode((*api).metrics)},
-	{"monitoring/metrics/{node}", ofNode((*api).metrics)},
-	{"monitoring/stats", perNode((*api).stats)},
-	{"monitoring/stats/{node}", ofNode((*api).stats)},
-	{"nodes/{node}/clients", (*api).clients},
-	{"nodes/{node}/clients/{id}", (*api).client},
-	{"clients/{id}", (*api).client},
-	{"nodes/{node}/sessions", (*api).sessions},
-	{"nodes/{node}/sessions/{id}", (*api).session},
-	{"sessions/{id}", (*api).session},
-	{"nodes/{node}/subscriptions", (*api).subscriptions},
-	{"nodes/{node}/subscriptions/{id}", (*api).subscriptionsOf},
-	{"subscriptions/{id}", (*api).subscriptionsOf},
-	{"routes", (*api).routes},
-	{"routes/{topic...}", (*api).routesOf},
+	see("management/nodes", (*api).nodes),
+	see("management/nodes/{node}", (*api).oneNode),
+	see("monitoring/nodes", (*api).monitors),
+	see("monitoring/nodes/{node}", (*api).oneMonitor),
+	see("monitoring/listeners", perNode((*api).listeners)),
+	see("monitoring/listeners/{node}", ofNode((*api).listeners)),
+	see("monitoring/metrics", perNode((*api).metrics)),
+	see("monitoring/metrics/{node}", ofNode((*api).metrics)),
+	see("monitoring/stats", perNode((*api).stats)),
+	see("monitoring/stats/{node}", ofNode((*api).stats)),
+	see("nodes/{node}/clients", (*api).clients),
+	see("nodes/{node}/clients/{id}", (*api).client),
+	{"clients/{id}", []action{
+		{http.MethodGet, operators.Viewer, (*api).client},
+		{http.MethodDelete, operators.Operator, (*api).kick},
+	}},
+	{"clients/{id}/clean_acl_cache", []action{{http.MethodPut, operators.Operator, (*api).cleanACLCache}}},
+	see("nodes/{node}/sessions", (*api).sessions),
+	see("nodes/{node}/sessions/{id}", (*api).session),
+	see("sessions/{id}", (*api).session),
+	see("nodes/{node}/subscriptions", (*api).subscriptions),
+	see("nodes/{node}/subscriptions/{id}", (*api).subscriptionsOf),
+	see("subscriptions/{id}", (*api).subscriptionsOf),
+	see("routes", (*api).routes),
+	see("routes/{topic...}", (*api).routesOf),
+	{"mqtt/publish", []action{{http.MethodPost, operators.Operator, (*api).publishV2}}},
+	{"mqtt/subscribe", []action{{http.MethodPost, operators.Operator, (*api).subscribe}}},
+	{"mqtt/unsubscribe", []action{{http.MethodPost, operators.Operator, (*api).unsubscribe}}},
+	see("nodes/{node}/alarms", (*api).alarms),
+	see("configs", (*api).configs),
+	see("nodes/{node}/configs", (*api).configsOf),
+	{"configs/{app}", []action{{http.MethodPut, operators.Admin, (*api).changeConfig}}},
+	{"nodes/{node}/configs/{app}", []action{{http.MethodPut, operators.Admin, (*api).changeConfig}}},
+	{"users", []action{
+		{http.MethodGet, operators.Admin, (*api).users},
+		{http.MethodPost, operators.Admin, (*api).addUser},
+	}},
+	{"users/{name}", []action{
+		{http.MethodGet, operators.Admin, (*api).user},
+		{http.MethodPut, operators.Admin, (*api).tagUser},
+		{http.MethodDelete, operators.Admin, (*api).removeUser},
+	}},
+	// Whoever knows the old password may change it, whatever his role.
+	{"change_pwd/{name}", []action{{http.MethodPut, operators.Viewer, (*api).changePassword}}},
 }
+
+// authPath asks whether a password is right: it needs no other.
+const authPath = "auth"
 
 // paths lists what there is, as EMQ's root path does.
 func paths() []string {
-	out := []string{"status", "mqtt/publish"}
+	out := []string{"status", "mqtt/publish", "api/v2/" + authPath, "api/v3/openapi.json"}
 	for _, r := range routesV2 {
 		out = append(out, "api/v2/"+strings.ReplaceAll(r.path, "...", ""))
-	}
-	out = append(out, "api/v2/clients/{id}/clean_acl_cache")
-	for _, r := range routesV3 {
-		out = append(out, "api/v3/"+strings.ReplaceAll(r.path, "...", ""))
 	}
 	return out
 }
@@ -78,7 +116,20 @@ func (rt *route) match(parts []string) (map[string]string, bool) {
 	return arg, len(parts) == len(want)
 }
 
+// v2 finds who asks, and what for. What EMQ answers with 200 and a code because it cannot be done is answered so; what is
+// asked the wrong way, or by the wrong one, has a status that says so as well.
 func (a *api) v2(w http.ResponseWriter, r *http.Request, escaped string) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if escaped == authPath {
+		if allow(w, r, http.MethodPost) {
+			a.auth(w, r)
+		}
+		return
+	}
+	who, ok := a.admit(w, r)
+	if !ok {
+		return
+	}
 	parts, err := segments(escaped)
 	if err != nil {
 		writeFailure(w, http.StatusBadRequest, codeParams, "bad escape in the path")
@@ -89,262 +140,74 @@ func (a *api) v2(w http.ResponseWriter, r *http.Request, escaped string) {
 		parts = parts[:n-1]
 	}
 	for i := range routesV2 {
-		arg, ok := routesV2[i].match(parts)
-		if !ok {
-			continue
-		}
-		if !allow(w, r, http.MethodGet) {
+		rt := &routesV2[i]
+		if arg, ok := rt.match(parts); ok {
+			a.act(w, r, who, rt, arg)
 			return
 		}
-		if node, given := arg["node"]; given && node != a.src.Node {
-			writeFailure(w, http.StatusNotFound, codeRPC, "no such node")
-			return
-		}
-		routesV2[i].serve(a, w, r, arg)
-		return
 	}
 	writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")
 }
 
-// perNode answers with what the one node says under its name, as EMQ's cluster-wide paths do.
-func perNode(get func(*api) any) func(*api, http.ResponseWriter, *http.Request, map[string]string) {
-	return func(a *api, w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-		writeResult(w, []map[string]any{{a.src.Node: get(a)}})
-	}
-}
-
-func ofNode(get func(*api) any) func(*api, http.ResponseWriter, *http.Request, map[string]string) {
-	return func(a *api, w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-		writeResult(w, get(a))
-	}
-}
-
-type nodeRow struct {
-	Name       string `json:"name,omitempty"`
-	Version    string `json:"version"`
-	Sysdescr   string `json:"sysdescr"`
-	Uptime     string `json:"uptime"`
-	Datetime   string `json:"datetime"`
-	OTPRelease string `json:"otp_release"` // what the node runs on: here the release of Go
-	NodeStatus string `json:"node_status"`
-}
-
-func (a *api) node(name string) nodeRow {
-	return nodeRow{
-		name, a.src.Version, admin.Sysdescr, admin.FormatUptime(a.src.Uptime()), admin.FormatTime(time.Now()), runtime.Version(), "Running",
-	}
-}
-
-func (a *api) nodes(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-	writeResult(w, []nodeRow{a.node(a.src.Node)})
-}
-
-func (a *api) oneNode(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-	writeResult(w, a.node(""))
-}
-
-type listenerRow struct {
-	Protocol       string           `json:"protocol"`
-	Listen         string           `json:"listen"`
-	Acceptors      int              `json:"acceptors"`
-	MaxClients     int              `json:"max_clients"`
-	CurrentClients int              `json:"current_clients"`
-	ShutdownCount  map[string]int64 `json:"shutdown_count"`
-}
-
-func (a *api) listeners() any {
-	rows := []listenerRow{}
-	for _, l := range a.src.Listeners() {
-		rows = append(rows, listenerRow{l.Protocol, l.Listen, l.Acceptors, l.MaxClients, l.CurrentClients, numbers(l.ShutdownCount)})
-	}
-	return rows
-}
-
-func (a *api) metrics() any { return numbers(a.src.Metrics()) }
-func (a *api) stats() any   { return numbers(a.src.Stats()) }
-
-func numbers(stats []admin.Stat) map[string]int64 {
-	m := make(map[string]int64, len(stats))
-	for _, s := range stats {
-		m[s.Name] = s.Value
-	}
-	return m
-}
-
-type clientRow struct {
-	ClientID     string `json:"client_id"`
-	Username     string `json:"username"`
-	IPAddress    string `json:"ipaddress"`
-	Port         int    `json:"port"`
-	CleanSession bool   `json:"clean_sess"`
-	ProtoVersion byte   `json:"proto_ver"`
-	KeepAlive    int    `json:"keepalive"`
-	ConnectedAt  string `json:"connected_at"`
-}
-
-func newClientRow(c admin.ClientInfo) clientRow {
-	return clientRow{
-		c.ID, admin.OrUndefined(c.Username), c.IP, c.Port, c.CleanSession, c.ProtoVersion, c.KeepAlive, admin.FormatTime(c.ConnectedAt),
-	}
-}
-
-func (a *api) clients(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	writePage(w, r, a.count("clients/count"), a.src.Clients, newClientRow)
-}
-
-func (a *api) client(w http.ResponseWriter, _ *http.Request, arg map[string]string) {
-	rows := []clientRow{}
-	if c, ok := a.src.Client(arg["id"]); ok {
-		rows = append(rows, newClientRow(c))
-	}
-	writeObjects(w, rows)
-}
-
-type sessionRow struct {
-	ClientID      string `json:"client_id"`
-	CleanSession  bool   `json:"clean_sess"`
-	Subscriptions int    `json:"subscriptions"`
-	MaxInflight   int    `json:"max_inflight"`
-	Inflight      int    `json:"inflight_len"`
-	QueueLen      int    `json:"mqueue_len"`
-	QueueDropped  uint64 `json:"mqueue_dropped"`
-	AwaitingRel   int    `json:"awaiting_rel_len"`
-	Delivered     uint64 `json:"deliver_msg"`
-	Enqueued      uint64 `json:"enqueue_msg"`
-	CreatedAt     string `json:"created_at"`
-}
-
-func newSessionRow(s admin.SessionInfo) sessionRow {
-	return sessionRow{
-		s.ClientID, s.CleanSession, s.Subscriptions, s.MaxInflight, s.Inflight, s.QueueLen, s.QueueDropped,
-		s.AwaitingRel, s.Delivered, s.Enqueued, admin.FormatTime(s.CreatedAt),
-	}
-}
-
-func (a *api) sessions(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	writePage(w, r, a.count("sessions/count"), func(cursor string, limit int) ([]admin.SessionInfo, string) {
-		return a.src.Sessions(admin.AllSessions, cursor, limit)
-	}, newSessionRow)
-}
-
-func (a *api) session(w http.ResponseWriter, _ *http.Request, arg map[string]string) {
-	rows := []sessionRow{}
-	if s, ok := a.src.Session(arg["id"]); ok {
-		rows = append(rows, newSessionRow(s))
-	}
-	writeObjects(w, rows)
-}
-
-type subscriptionRow struct {
-	ClientID string `json:"client_id"`
-	Topic    string `json:"topic"`
-	QoS      byte   `json:"qos"`
-}
-
-func newSubscriptionRow(s admin.SubscriptionInfo) subscriptionRow {
-	return subscriptionRow{s.ClientID, s.Topic, s.QoS}
-}
-
-func (a *api) subscriptions(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	writePage(w, r, a.count("subscriptions/count"), a.src.Subscriptions, newSubscriptionRow)
-}
-
-func (a *api) subscriptionsOf(w http.ResponseWriter, _ *http.Request, arg map[string]string) {
-	rows := []subscriptionRow{}
-	all, _ := a.src.SubscriptionsOf(arg["id"])
-	for _, s := range all {
-		rows = append(rows, newSubscriptionRow(s))
-	}
-	writeObjects(w, rows)
-}
-
-type routeRow struct {
-	Topic string `json:"topic"`
-	Node  string `json:"node"`
-}
-
-func newRouteRow(r admin.RouteInfo) routeRow { return routeRow(r) }
-
-func (a *api) routes(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	writePage(w, r, a.count("routes/count"), a.src.Routes, newRouteRow)
-}
-
-func (a *api) routesOf(w http.ResponseWriter, _ *http.Request, arg map[string]string) {
-	rows := []routeRow{}
-	for _, r := range a.src.Route(arg["topic"]) {
-		rows = append(rows, newRouteRow(r))
-	}
-	writeObjects(w, rows)
-}
-
-func (a *api) count(stat string) int64 {
-	stats := a.src.Stats()
-	if i := slices.IndexFunc(stats, func(s admin.Stat) bool { return s.Name == stat }); i >= 0 {
-		return stats[i].Value
-	}
-	return 0
-}
-
-func writeObjects[Row any](w http.ResponseWriter, rows []Row) {
-	writeResult(w, struct {
-		Objects []Row `json:"objects"`
-	}{rows})
-}
-
-const (
-	defaultPageSize = 20
-	maxPageSize     = 1000
-	walkRows        = 1000 // rows skipped at one time on the way to a page
-)
-
-// writePage answers with one page of a list. The source goes by cursors and EMQ by page numbers, so the pages before
-// are walked over, in constant memory.
-func writePage[T, Row any](w http.ResponseWriter, r *http.Request, total int64,
-	list func(cursor string, limit int) ([]T, string), row func(T) Row,
-) {
-	number, ok1 := positive(r, "curr_page", 1, 1<<31-1)
-	size, ok2 := positive(r, "page_size", defaultPageSize, maxPageSize)
-	if !ok1 || !ok2 {
-		writeFailure(w, http.StatusBadRequest, codeParamType,
-			fmt.Sprintf("curr_page and page_size are numbers from 1; page_size at most %d", maxPageSize))
+func (a *api) act(w http.ResponseWriter, r *http.Request, who operators.Who, rt *route, arg map[string]string) {
+	i := slices.IndexFunc(rt.actions, func(x action) bool { return x.method == r.Method })
+	if i < 0 {
+		methods := make([]string, len(rt.actions))
+		for i, x := range rt.actions {
+			methods[i] = x.method
+		}
+		allow(w, r, methods...)
 		return
 	}
-	rows := make([]Row, 0, size)
-	cursor := ""
-	for skip := (number - 1) * size; skip >= 0; {
-		if r.Context().Err() != nil {
-			return // nobody waits for it any more
-		}
-		want := size - len(rows)
-		if skip > 0 {
-			want = min(skip, walkRows)
-		}
-		page, next := list(cursor, want)
-		if skip > 0 {
-			skip -= len(page)
-		} else {
-			for _, v := range page {
-				rows = append(rows, row(v))
-			}
-		}
-		if cursor = next; cursor == "" || len(rows) == size {
-			break
-		}
+	if who.Role < rt.actions[i].role {
+		writeFailure(w, http.StatusForbidden, codeCredentials, fmt.Sprintf("%s needs the role %s", rt.path, rt.actions[i].role))
+		return
 	}
-	writeResult(w, struct {
-		CurrentPage int   `json:"current_page"`
-		PageSize    int   `json:"page_size"`
-		TotalNum    int64 `json:"total_num"`
-		TotalPage   int64 `json:"total_page"`
-		Objects     []Row `json:"objects"`
-	}{number, size, total, (total + int64(size) - 1) / int64(size), rows})
+	if node, given := arg["node"]; given && node != a.src.Node {
+		writeFailure(w, http.StatusNotFound, codeRPC, "no such node")
+		return
+	}
+	rt.actions[i].serve(a, w, r, arg)
 }
 
-func positive(r *http.Request, name string, otherwise, limit int) (int, bool) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return otherwise, true
+// segments splits an escaped path and decodes each part, so that an escaped slash stays inside its part.
+func segments(escaped string) ([]string, error) {
+	parts := strings.Split(escaped, "/")
+	for i, p := range parts {
+		decoded, err := url.PathUnescape(p)
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = decoded
 	}
-	n, err := strconv.Atoi(text)
-	return n, err == nil && n >= 1 && n <= limit
+	return parts, nil
+}
+
+// read reads a JSON object into the fields that into points to, of which those named must be there; it answers the
+// request if it is not as wanted. Fields that nobody knows are passed over, as EMQ does.
+func read(w http.ResponseWriter, r *http.Request, into any, required ...string) bool {
+	var body map[string]json.RawMessage
+	switch err := json.NewDecoder(r.Body).Decode(&body); {
+	case tooLarge(err):
+		writeFailure(w, http.StatusRequestEntityTooLarge, codeParams, fmt.Sprintf("body larger than %d bytes", maxBody))
+		return false
+	case err != nil || body == nil:
+		writeFailure(w, http.StatusBadRequest, codeNotJSON, "Body not json")
+		return false
+	}
+	for _, name := range required {
+		if _, given := body[name]; !given {
+			writeFailure(w, http.StatusBadRequest, codeParams, "params error: "+name+" is missing")
+			return false
+		}
+	}
+	whole, err := json.Marshal(body)
+	if err == nil {
+		err = json.Unmarshal(whole, into)
+	}
+	if err != nil {
+		writeFailure(w, http.StatusBadRequest, codeParamType, "params type error")
+		return false
+	}
+	return true
 }

@@ -71,6 +71,19 @@ func TestCommandLineShowsWhatTheNodeDoes(t *testing.T) {
 	})
 }
 
+// ask sends a request as the first user of the HTTP API.
+func ask(method, url string, form url.Values) (*http.Response, error) {
+	r, err := http.NewRequest(method, url, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.SetBasicAuth("admin", "public")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return http.DefaultClient.Do(r)
+}
+
 func TestHTTPPublishesAndShowsSessions(t *testing.T) {
 	home := testkit.NewHome(t)
 	home.Foreground()
@@ -97,12 +110,12 @@ func TestHTTPPublishesAndShowsSessions(t *testing.T) {
 		"/api/v2/nodes/" + node + "/sessions/reader": `"subscriptions":1`,
 		"/status": "emqttd is running",
 	} {
-		if got := fetch(http.Get(base + path)); !strings.Contains(got, want) {
+		if got := fetch(ask(http.MethodGet, base+path, nil)); !strings.Contains(got, want) {
 			t.Errorf("GET %s: %s", path, got)
 		}
 	}
 	form := url.Values{"topic": {"http/1"}, "message": {"from the web"}, "qos": {"1"}}
-	if got := fetch(http.PostForm(base+"/mqtt/publish", form)); got != "ok" {
+	if got := fetch(ask(http.MethodPost, base+"/mqtt/publish", form)); got != "ok" {
 		t.Errorf("POST: %s", got)
 	}
 	s.Wait()

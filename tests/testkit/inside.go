@@ -66,7 +66,12 @@ func (b *Broker) Ended(reason string) int {
 // Get asks the HTTP API under /api/v2/ and decodes the objects of its answer.
 func Get[T any](t testing.TB, b *Broker, path string) []T {
 	t.Helper()
-	r, err := http.Get("http://" + b.Addr(API) + "/api/v2/" + path)
+	ask, err := http.NewRequest(http.MethodGet, "http://"+b.Addr(API)+"/api/v2/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.SetBasicAuth("admin", "public")
+	r, err := http.DefaultClient.Do(ask)
 	if err != nil {
 		t.Fatal(err)
 	}

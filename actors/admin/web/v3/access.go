@@ -13,14 +13,14 @@ import (
 	"emqttd/actors/admin/operators"
 )
 
-// account is a user of MQTT that the node keeps itself, or a client.
-type account struct {
+// newAccount is a user of MQTT that the node keeps itself, or a client.
+type newAccount struct {
 	Name      string `json:"name" minLength:"1"`
 	Password  string `json:"password" minLength:"1"`
 	Superuser bool   `json:"superuser,omitempty"`
 }
 
-// changedAccount is account, but its name is in the path.
+// changedAccount is newAccount, but its name is in the path.
 type changedAccount struct {
 	Name string `path:"name"`
 	Body struct {
@@ -61,7 +61,7 @@ func (a *api) registerAccounts(path, name string, of func(*access.Chain) *access
 		func(context.Context, *struct{}) (*body[page[access.Account]], error) { return whole(accounts().List()) })
 	made := op(path, operators.Admin, http.MethodPost, "/"+path, "add"+name, "Add one", 409, 422)
 	made.DefaultStatus = http.StatusCreated
-	huma.Register(a, made, func(ctx context.Context, in *body[account]) (*struct{}, error) {
+	huma.Register(a, made, func(ctx context.Context, in *body[newAccount]) (*struct{}, error) {
 		ctx, cancel := context.WithTimeout(ctx, admin.AccessTime)
 		defer cancel()
 		err := accounts().Add(ctx, in.Body.Name, []byte(in.Body.Password), in.Body.Superuser)
@@ -99,8 +99,8 @@ func accountError(err error) error {
 	return huma.Error422UnprocessableEntity(err.Error())
 }
 
-// ban is one to be made.
-type ban struct {
+// newBan is one to be made.
+type newBan struct {
 	Kind    string  `json:"kind" enum:"clientid,username,peerhost"`
 	Who     string  `json:"who" minLength:"1"`
 	Seconds float64 `json:"seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"0 is for ever."`
@@ -115,7 +115,7 @@ func (a *api) registerBans() {
 		})
 	made := op(tag, operators.Operator, http.MethodPost, "/banned", "ban", "Ban somebody", 422)
 	made.DefaultStatus = http.StatusCreated
-	huma.Register(a, made, func(ctx context.Context, in *body[ban]) (*struct{}, error) {
+	huma.Register(a, made, func(ctx context.Context, in *body[newBan]) (*struct{}, error) {
 		b := access.Ban{Kind: access.BanKind(in.Body.Kind), Who: in.Body.Who, Reason: in.Body.Reason, By: operator(ctx).Name}
 		if in.Body.Seconds > 0 {
 			b.Until = time.Now().Add(time.Duration(in.Body.Seconds * float64(time.Second)))

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ func (n *Node) listTopics(cursor string, limit int) (page []string, next string)
 }
 
 func (n *Node) routeInfo(r topics.Route) admin.RouteInfo {
-	info := admin.RouteInfo{Topic: string(r.Filter), Node: n.config.Node.Name}
+	info := admin.RouteInfo{Topic: string(r.Filter), Node: cmp.Or(r.Node, n.config.Node.Name)}
 	if r.Local {
 		info.Topic = "$local/" + info.Topic
 	}

@@ -1,6 +1,8 @@
 package topics
 
 import (
+	"slices"
+
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
 )
@@ -32,11 +34,12 @@ type Subscription struct {
 	SubscriptionID    uint32
 }
 
-// Route says that this node wants the messages of a filter: those of all nodes,
-// or, Local, only those which are published here.
+// Route says that a node wants the messages of a filter: those of all nodes, or,
+// Local, only those which are published there.
 type Route struct {
 	Filter topic.Filter
 	Local  bool
+	Node   string // "" is this node, of which alone local routes are known
 }
 
 // Topics calls fn with each filter and the number of its subscriptions, from
@@ -54,12 +57,12 @@ func (r *Router) Topics(c Cursor, fn func(f topic.Filter, subscriptions int) boo
 	})
 }
 
-// Routes is Topics for routes: a filter with subscriptions of both kinds is
-// shown twice.
+// Routes is Topics for routes: a filter is shown for each node that wants it, and
+// twice for this one where it has subscriptions of both kinds.
 func (r *Router) Routes(c Cursor, fn func(Route) bool) Cursor {
 	return r.scan(c, func(t *table, id uint32, f topic.Filter, offset int) (int, bool) {
-		for i, has := range t.kinds(id) {
-			if has && i >= offset && !fn(Route{Filter: f, Local: i == 1}) {
+		for i, route := range t.routes(id, f) {
+			if i >= offset && !fn(route) {
 				return i + 1, false
 			}
 		}
@@ -67,36 +70,66 @@ func (r *Router) Routes(c Cursor, fn func(Route) bool) Cursor {
 	})
 }
 
-// RouteOf returns the routes of one filter: none, one or two.
-func (r *Router) RouteOf(f topic.Filter) (routes []Route) {
+// RouteOf returns the routes of one filter.
+func (r *Router) RouteOf(f topic.Filter) []Route {
 	defer r.space.Enter(0).Leave()
 	t := r.tableFor(f)
 	id, ok := t.filters.Lookup(f)
 	if !ok {
 		return nil
 	}
-	for i, has := range t.kinds(id) {
-		if has {
-			routes = append(routes, Route{Filter: f, Local: i == 1})
-		}
-	}
-	return routes
+	return t.routes(id, f)
 }
 
-// kinds tells whether a filter has rows that are not local, and such as are.
-func (t *table) kinds(id uint32) (has [2]bool) {
+// routes are those of a filter: this node's, then the others' in the order of their
+// names.
+func (t *table) routes(id uint32, f topic.Filter) (all []Route) {
+	var own, local bool
+	var nodes []string
 	t.each(id, func(_ string, at row) bool {
-		if t.router.ofPeer(at) {
-			return true
+		s := t.router.subscribers.At(at.subscriber()).Load()
+		switch {
+		case s != nil && s.is(peer):
+			if !s.is(closed) { // else it is down
+				nodes = append(nodes, string(s.id))
+			}
+		case at.local():
+			local = true
+		default:
+			own = true
 		}
-		if at.local() {
-			has[1] = true
-		} else {
-			has[0] = true
-		}
-		return !has[0] || !has[1]
+		return true
 	})
-	return has
+	if own {
+		all = append(all, Route{Filter: f})
+	}
+	if local {
+		all = append(all, Route{Filter: f, Local: true})
+	}
+	nodes = append(nodes, t.farNodes(id)...)
+	slices.Sort(nodes)
+	for _, n := range slices.Compact(nodes) {
+		all = append(all, Route{Filter: f, Node: n})
+	}
+	return all
+}
+
+// farNodes are the other nodes that have members of the filter's shared groups.
+func (t *table) farNodes(id uint32) (nodes []string) {
+	word := t.word(id)
+	if !isSet(word) {
+		return nil
+	}
+	for _, g := range t.set(word).groupList() {
+		if l := g.far.Load(); l != nil {
+			for _, n := range l.nodes {
+				if !n.sub.is(closed) {
+					nodes = append(nodes, string(n.sub.id))
+				}
+			}
+		}
+	}
+	return nodes
 }
 
 // Subscriptions is Topics for single subscriptions.

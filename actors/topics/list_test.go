@@ -78,13 +78,48 @@ func TestListingsShowEverythingOnceInPagesOfAnySize(t *testing.T) {
 	if c := r.Counts(); c != (Counts{Topics: len(wantTopics), Subscribers: 40, Subscriptions: len(wantSubs)}) {
 		t.Errorf("counts are %+v", c)
 	}
-	if got := r.RouteOf("all"); !slices.Equal(got, []Route{{"all", false}, {"all", true}}) {
+	if got := r.RouteOf("all"); !slices.Equal(got, []Route{{"all", false, ""}, {"all", true, ""}}) {
 		t.Errorf("routes of all: %v", got)
 	}
-	if got := r.RouteOf("only"); !slices.Equal(got, []Route{{"only", true}}) {
+	if got := r.RouteOf("only"); !slices.Equal(got, []Route{{"only", true, ""}}) {
 		t.Errorf("routes of only: %v", got)
 	}
 	if got := r.RouteOf("none/+"); got != nil {
 		t.Errorf("routes of none: %v", got)
+	}
+}
+
+func TestRoutesOfOtherNodesAreListedUntilTheyAreDown(t *testing.T) {
+	r := newTestRouter(t, Options{Shards: 1})
+	r.Cluster("emq1", 1)
+	own, _ := join(t, r, "c")
+	r.subscribe(want(own, "shared", 1))
+	var peers []*Subscriber
+	for _, name := range []string{"emq3", "emq2"} {
+		p := r.NewPeer(name, nil)
+		peers = append(peers, p)
+		r.tables[0].apply(&apply{
+			to:      &application{peer: p, done: func(Digest) {}, left: 1},
+			changes: []Change{{Filter: "shared"}, {Filter: "only"}, {Filter: "only", Group: "g", Weight: 1}, {Filter: "group", Group: "g", Weight: 1}},
+		})
+	}
+	all := func() []Route {
+		return pages(t, 1, func(c Cursor, fn func(Route) bool) Cursor { return r.Routes(c, fn) })
+	}
+	routes := []Route{
+		{"shared", false, ""},
+		{"shared", false, "emq2"},
+		{"shared", false, "emq3"},
+		{"only", false, "emq2"},
+		{"only", false, "emq3"},
+		{"group", false, "emq2"},
+		{"group", false, "emq3"},
+	}
+	if got := all(); !slices.Equal(got, routes) {
+		t.Errorf("got %v, want %v", got, routes)
+	}
+	r.Unregister(peers[0])
+	if got := all(); !slices.Equal(got, []Route{{"shared", false, ""}, {"shared", false, "emq2"}, {"only", false, "emq2"}, {"group", false, "emq2"}}) {
+		t.Errorf("after emq3 is down: %v", got)
 	}
 }

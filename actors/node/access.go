@@ -2,18 +2,20 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"emqttd/actors/access"
 	"emqttd/actors/access/backends"
-	"emqttd/actors/store"
+	"emqttd/cluster/replicas"
+	"emqttd/cluster/wire"
 )
 
 // door is the access chain with what keeps it running.
 type door struct {
 	chain  *access.Chain
-	tables []*accessTable
+	tables []*replicas.Map
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 
@@ -25,16 +27,22 @@ type door struct {
 // buildAccess makes the chain of the configuration. Its users and bans are kept in
 // the store.
 func (n *Node) buildAccess() error {
-	users, err := n.scramUsers()
+	scram, err := n.scramUsers()
 	if err != nil {
+		return err
+	}
+	users, err1 := n.table("users", kindUsers)
+	clients, err2 := n.table("clients", kindClients)
+	bans, err3 := n.table("bans", kindBans)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	d := &n.door
 	d.more = make(chan struct{}, 1)
 	pool := access.PasswordPool()
 	d.chain, err = access.FromConfig(n.config, access.Parts{
-		Users: d.table(n.disk, "users"), Clients: d.table(n.disk, "clients"), Bans: d.table(n.disk, "bans"),
-		Pool: pool, Scram: users, Log: n.log,
+		Users: users, Clients: clients, Bans: bans,
+		Pool: pool, Scram: scram, Log: n.log,
 		Backend: func(name string) (access.Module, error) { return backends.New(n.config, name, pool, n.log) },
 	})
 	if err != nil {
@@ -50,7 +58,7 @@ func (n *Node) openDoor() {
 	d := &n.door
 	d.stop = stop
 	for _, t := range d.tables {
-		t.live.Store(true)
+		t.Live()
 	}
 	d.ended.Go(func() { d.chain.Run(ctx) })
 	d.ended.Go(func() { d.judge(ctx, n.connections.AccessChanged) })
@@ -106,50 +114,24 @@ func (d *door) judge(ctx context.Context, changed func(access.Selector)) {
 	}
 }
 
-// accessTable keeps users or bans in the store.
-type accessTable struct {
-	table *store.Table
-	// live says that the store's actor runs. What the configuration brings before
-	// is not waited for: it comes again with the next start.
-	live atomic.Bool
-}
-
-func (d *door) table(disk *store.Disk, name string) *accessTable {
-	t := &accessTable{table: disk.Table(name)}
-	d.tables = append(d.tables, t)
-	return t
-}
-
-// Put implements access.Table.
-func (t *accessTable) Put(key, value []byte) error {
-	return t.wait(func(done func(error)) { t.table.Put(key, value, done) })
-}
-
-// Delete implements access.Table.
-func (t *accessTable) Delete(key []byte) error {
-	return t.wait(func(done func(error)) { t.table.Delete(key, done) })
-}
-
-func (t *accessTable) wait(change func(done func(error))) error {
-	if !t.live.Load() {
-		change(nil)
-		return nil
-	}
-	safe := make(chan error, 1)
-	change(func(err error) { safe <- err })
-	return <-safe
-}
-
-// Each implements access.Table.
-func (t *accessTable) Each(f func(key, value []byte) error) error {
-	var first error
-	err := t.table.Each(func(key, value []byte) {
-		if first == nil {
-			first = f(key, value)
-		}
+// table is one of users or bans, which is kept in the store and the same on all
+// nodes. kind is what its changes go to others under.
+func (n *Node) table(name string, kind uint32) (*replicas.Map, error) {
+	m, err := replicas.OpenMap(replicas.MapOptions{
+		Node: n.config.Node.Name, Clock: n.mesh.net.Clock(), Disk: n.disk.Table(name), Tombstones: tombstones,
 	})
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	return first
+	m.Replicate(replicas.New(n.mesh.net, m, replicas.Options{Kind: kind, Log: n.log}))
+	n.door.tables = append(n.door.tables, m)
+	return m, nil
 }
+
+// The kinds of the tables.
+const (
+	kindUsers = wire.KindAccess + iota
+	kindClients
+	kindBans
+	kindOperators
+)

@@ -25,8 +25,12 @@ import (
 
 // buildOperators opens the accounts of the HTTP API, which are kept in the store.
 func (n *Node) buildOperators() (err error) {
+	table, err := n.table("operators", kindOperators)
+	if err != nil {
+		return err
+	}
 	n.guesses = web.NewBackoff()
-	n.operators, err = operators.Open(operators.Options{Table: n.door.table(n.disk, "operators"), Pool: access.PasswordPool()})
+	n.operators, err = operators.Open(operators.Options{Table: table, Pool: access.PasswordPool()})
 	return err
 }
 

@@ -47,6 +47,8 @@ func (d *disk) Delete(key []byte, done func(error)) {
 }
 
 func (d *disk) Each(f func(key, value []byte)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for k, v := range d.all {
 		f([]byte(k), v)
 	}
@@ -175,7 +177,9 @@ func TestAChangeThatTheDiskRefusesIsNone(t *testing.T) {
 	if err := a.Put([]byte("k"), []byte("v")); err != nil {
 		t.Fatal(err)
 	}
+	d.mu.Lock()
 	d.refuses = errors.New("full")
+	d.mu.Unlock()
 	if a.Put([]byte("k"), []byte("w")) == nil || a.Delete([]byte("k")) == nil || a.Put([]byte("l"), nil) == nil {
 		t.Error("no error")
 	}

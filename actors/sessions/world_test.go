@@ -82,7 +82,7 @@ func (w *world) start(name string, o *worldOptions) *node {
 		Shards: 2, Ledger: &m.Ledger,
 		OnGone: func(_ *topics.Subscriber, items []topics.Delivery) { m.Drop("session_ended", uint64(len(items))) },
 	}
-	n.rt = &Runtime{System: system, Registry: registry.New(system, "node"), Metrics: m, Log: log, Limits: &limits}
+	n.rt = &Runtime{System: system, Registry: registry.New(system, "node", nil), Metrics: m, Log: log, Limits: &limits}
 	var specs []kernel.ChildSpec
 	if o.kept {
 		n.fs = vfs.NewCrashableMem()

@@ -231,7 +231,7 @@ func (n *Node) specs() ([]kernel.ChildSpec, error) {
 		members,
 		n.connections.SessionShards.Spec(),
 		n.connections.Shards.Spec(),
-		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log})},
+		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log, Relay: n.relayCommand, Nodes: n.nodeNames})},
 		n.recoverySpec(),
 		{Name: "listeners", Props: kernel.Supervisor(ls)},
 	}, nil

@@ -14,6 +14,7 @@ import (
 	"emqttd/cluster"
 	"emqttd/cluster/consul"
 	"emqttd/cluster/link"
+	"emqttd/cluster/relay"
 	"emqttd/cluster/replicas"
 	"emqttd/cluster/routes"
 	"emqttd/cluster/wire"
@@ -25,6 +26,7 @@ type mesh struct {
 	net      *link.Net
 	routes   *routes.Routes
 	retained *replicas.Table
+	relay    *relay.Relay
 	tls      *tls.Config // between nodes; nil: none
 
 	open  atomic.Bool // the node has recovered: others may come in, and are looked for
@@ -95,6 +97,7 @@ func (n *Node) buildServices() {
 	m.routes = routes.New(n.system, n.router, m.net, routes.Options{Metrics: n.metrics, Logger: n.log})
 	m.retained = replicas.New(m.net, n.retained, replicas.Options{Kind: wire.KindRetained, Log: n.log})
 	n.retained.Replicate(m.retained)
+	n.buildRelay()
 }
 
 // clusterSpec is the subtree "cluster". The members come behind what other nodes

@@ -78,6 +78,7 @@ type Node struct {
 	events      events.Hub
 	disk        *store.Disk
 	door        door
+	far         far
 	classes     *classes
 	recovery    progress
 	listeners   []listed

@@ -28,11 +28,11 @@ func (n *Node) sources() *admin.Sources {
 		Drain:         n.drain,
 		Undrain:       func() { n.connections.SetDrain(nil) },
 		Clients:       n.listClients,
-		Client:        n.client,
-		Kick:          n.kick,
+		Client:        n.far.client,
+		Kick:          n.kickAnywhere,
 		Sessions:      n.listSessions,
-		Session:       n.sessionInfo,
-		Subscriptions: n.listSubscriptions, SubscriptionsOf: n.subscriptionsOf,
+		Session:       n.far.session,
+		Subscriptions: n.listSubscriptions, SubscriptionsOf: n.far.subscriptions,
 		Subscribe: n.subscribe, Unsubscribe: n.unsubscribe,
 		Topics: n.listTopics, Routes: n.listRoutes, Route: n.route,
 		Stats:     func() []admin.Stat { return stats(n.metrics.Stats()) },
@@ -44,7 +44,7 @@ func (n *Node) sources() *admin.Sources {
 		StoreStats: n.storeStats, StoreCheck: n.storeCheck, StoreBackup: n.storeBackup,
 		StoreRestore: n.storeRestore, StoreExport: n.storeExport,
 		RetainedTopics: n.retainedTopics, CleanRetained: n.cleanRetained,
-		Contents: n.contents, Alarms: n.listAlarms, Settings: n.settings,
+		Contents: n.contentsAnywhere, Alarms: n.listAlarms, Settings: n.settings,
 		Loads: n.loads, Actors: n.actors,
 		Operators: n.operators, Events: &n.events,
 		SeekClients: n.seek(clientRows), SeekSessions: n.seek(sessionRows), SeekSubscriptions: n.seek(subscriptionRows),
@@ -155,9 +155,13 @@ func (n *Node) subscriptionsOf(id string) ([]admin.SubscriptionInfo, bool) {
 	return subscriptionInfos(r), true
 }
 
-func (n *Node) subscribe(id, filter string, qos byte) error { return n.change(id, filter, qos, false) }
+func (n *Node) subscribe(id, filter string, qos byte) error {
+	return n.changeAnywhere(changeOf{ID: id, Filter: filter, QoS: qos})
+}
 
-func (n *Node) unsubscribe(id, filter string) error { return n.change(id, filter, 0, true) }
+func (n *Node) unsubscribe(id, filter string) error {
+	return n.changeAnywhere(changeOf{ID: id, Filter: filter, Remove: true})
+}
 
 func (n *Node) change(id, filter string, qos byte, remove bool) error {
 	s, err := topic.ParseSubscription(filter)

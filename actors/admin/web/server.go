@@ -35,6 +35,8 @@ type Options struct {
 	Metrics http.Handler
 	// Backoff makes those wait who guess passwords; nil makes one.
 	Backoff *access.Backoff
+	// Others answer for other nodes; nil: there are none.
+	Others Others
 }
 
 // NewServer returns the server of a listener.api; the caller gives it the net.Listener and closes it. Its limits are
@@ -66,6 +68,7 @@ type api struct {
 	prometheus http.Handler
 	v3         http.Handler
 	backoff    *access.Backoff
+	others     Others
 }
 
 // NewHandler returns the HTTP API. It panics when something of Sources is missing.
@@ -73,7 +76,7 @@ func NewHandler(o Options) http.Handler {
 	if err := o.Sources.Missing(); err != nil {
 		panic(err)
 	}
-	a := &api{src: o.Sources, prometheus: o.Metrics, v3: v3.New(o.Sources), backoff: o.Backoff}
+	a := &api{src: o.Sources, prometheus: o.Metrics, v3: v3.New(o.Sources), backoff: o.Backoff, others: o.Others}
 	if a.backoff == nil {
 		a.backoff = NewBackoff()
 	}

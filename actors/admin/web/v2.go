@@ -38,11 +38,11 @@ var routesV2 = []route{
 	see("management/nodes/{node}", (*api).oneNode),
 	see("monitoring/nodes", (*api).monitors),
 	see("monitoring/nodes/{node}", (*api).oneMonitor),
-	see("monitoring/listeners", perNode((*api).listeners)),
+	perNode("monitoring/listeners", (*api).listeners),
 	see("monitoring/listeners/{node}", ofNode((*api).listeners)),
-	see("monitoring/metrics", perNode((*api).metrics)),
+	perNode("monitoring/metrics", (*api).metrics),
 	see("monitoring/metrics/{node}", ofNode((*api).metrics)),
-	see("monitoring/stats", perNode((*api).stats)),
+	perNode("monitoring/stats", (*api).stats),
 	see("monitoring/stats/{node}", ofNode((*api).stats)),
 	see("nodes/{node}/clients", (*api).clients),
 	see("nodes/{node}/clients/{id}", (*api).client),
@@ -130,6 +130,11 @@ func (a *api) v2(w http.ResponseWriter, r *http.Request, escaped string) {
 	if !ok {
 		return
 	}
+	a.route(w, r, who, escaped)
+}
+
+// route answers somebody who was let in.
+func (a *api) route(w http.ResponseWriter, r *http.Request, who operators.Who, escaped string) {
 	parts, err := segments(escaped)
 	if err != nil {
 		writeFailure(w, http.StatusBadRequest, codeParams, "bad escape in the path")
@@ -164,7 +169,7 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, who operators.Who, rt 
 		return
 	}
 	if node, given := arg["node"]; given && node != a.src.Node {
-		writeFailure(w, http.StatusNotFound, codeRPC, "no such node")
+		a.relay(w, r, who, node)
 		return
 	}
 	rt.actions[i].serve(a, w, r, arg)

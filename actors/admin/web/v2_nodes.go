@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,11 +13,13 @@ import (
 	"emqttd/actors/system/machine"
 )
 
-// perNode answers with what the one node says under its name, as EMQ's cluster-wide paths do.
-func perNode(get func(*api) any) serve {
-	return func(a *api, w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-		writeResult(w, []map[string]any{{a.src.Node: get(a)}})
-	}
+// perNode answers with what each node says under its name, as EMQ's cluster-wide paths do.
+func perNode(path string, get func(*api) any) route {
+	return see(path, func(a *api, w http.ResponseWriter, r *http.Request, _ map[string]string) {
+		rows := []map[string]any{}
+		a.everywhere(r, path, get(a), func(node string, result any) { rows = append(rows, map[string]any{node: result}) })
+		writeResult(w, rows)
+	})
 }
 
 func ofNode(get func(*api) any) serve {
@@ -41,8 +44,20 @@ func (a *api) node(name string) nodeRow {
 	}
 }
 
-func (a *api) nodes(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-	writeResult(w, []nodeRow{a.node(a.src.Node)})
+func (a *api) nodes(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	rows := []any{}
+	a.everywhere(r, "management/nodes", a.node(a.src.Node), func(node string, result any) {
+		if raw, ok := result.(json.RawMessage); ok {
+			var row nodeRow
+			if json.Unmarshal(raw, &row) != nil {
+				return
+			}
+			row.Name = node // what a node says of itself alone has none
+			result = row
+		}
+		rows = append(rows, result)
+	})
+	writeResult(w, rows)
 }
 
 func (a *api) oneNode(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
@@ -91,8 +106,10 @@ func formatBytes(n uint64) string {
 	return fmt.Sprintf("%.2fK", float64(n)/(1<<10))
 }
 
-func (a *api) monitors(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-	writeResult(w, []monitorRow{a.monitor()})
+func (a *api) monitors(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	rows := []any{}
+	a.everywhere(r, "monitoring/nodes", a.monitor(), func(_ string, result any) { rows = append(rows, result) })
+	writeResult(w, rows)
 }
 
 func (a *api) oneMonitor(w http.ResponseWriter, _ *http.Request, _ map[string]string) {

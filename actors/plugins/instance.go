@@ -46,7 +46,7 @@ func (i *instance) Start(c actor.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
+	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, self: c.Self().Id, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
 	root, self := c.ActorSystem().Root, c.Self()
 	i.env.crash = func(reason any) { root.Send(self, &crashed{reason}) }
 	if err = i.begin(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -62,6 +63,8 @@ type Ground struct {
 	// Subscribe and Unsubscribe act for the session of a client.
 	Subscribe   func(client, filter string, qos protocol.QoS) error
 	Unsubscribe func(client, filter string) error
+	// Ban keeps a client out for some time.
+	Ban func(client protocol.ClientID, reason string, span time.Duration) error
 	// Command, Route and Access add something and return the function that takes it
 	// away again, or say what it clashes with. A pattern is that of http.ServeMux.
 	Command func(Command) (remove func(), err error)
@@ -79,6 +82,7 @@ type Env struct {
 	Settings Settings
 	Log      *slog.Logger
 
+	self     string // id of the plugin's actor
 	crash    func(reason any)
 	children []kernel.ChildSpec
 	hooked   []hooks.Point
@@ -113,8 +117,9 @@ func (e *Env) added(remove func(), err error) error {
 
 // Actor adds an actor to the plugin's subtree, plugins/<plugin>/parts/<name>. It
 // starts when Start has returned.
-func (e *Env) Actor(name string, props *actor.Props) {
+func (e *Env) Actor(name string, props *actor.Props) *actor.PID {
 	e.children = append(e.children, kernel.ChildSpec{Name: name, Props: props, Restart: kernel.Permanent})
+	return e.System.NewLocalPID(e.self + "/parts/" + name)
 }
 
 // Crash says that the plugin cannot go on: it is ended and started again. It may be
@@ -143,6 +148,10 @@ func (e *Env) safely(f func()) {
 	}()
 	f()
 }
+
+// WrongArguments is the exit code of a command that was called with arguments that
+// it does not take; its usage is printed.
+const WrongArguments = 2
 
 // Errors of loading and unloading, in EMQ's words.
 var (

@@ -54,7 +54,7 @@ func (i *instance) Start(c actor.Context) (err error) {
 		return err
 	}
 	if len(i.env.children) > 0 {
-		if _, err = c.SpawnNamed(kernel.Supervisor(i.env.children), c.Self().Id+"/parts"); err != nil {
+		if _, err = c.SpawnNamed(kernel.Supervisor(i.env.children), "parts"); err != nil {
 			i.env.ends()
 			return err
 		}

@@ -222,6 +222,13 @@ func wait(done <-chan error) error {
 	}
 }
 
+func (h *Host) isStarted(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.loaded[name]
+	return s != nil && s.started
+}
+
 func (h *Host) forget(name string) {
 	h.mu.Lock()
 	delete(h.loaded, name)

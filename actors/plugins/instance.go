@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ type instance struct {
 	host   *Host
 	plugin *Plugin
 	env    *Env
+	parts  chan error // how the start of each of its actors ended
 	timer  *time.Timer
 	seen   []uint64 // calls of each hook that had ended when it was last looked at
 	stuck  int      // looks without progress
@@ -53,15 +55,51 @@ func (i *instance) Start(c actor.Context) (err error) {
 		i.env.ends()
 		return err
 	}
-	if len(i.env.children) > 0 {
-		if _, err = c.SpawnNamed(kernel.Supervisor(i.env.children), "parts"); err != nil {
-			i.env.ends()
-			return err
-		}
+	if err = i.spawn(c); err != nil {
+		i.env.ends()
+		return err
+	}
+	if crash := i.env.crash; i.host.isStarted(i.plugin.Name) { // nobody waits for a restart
+		i.awaitParts(func(err error) {
+			if err != nil {
+				crash(err)
+			}
+		})
 	}
 	i.seen = make([]uint64, len(i.env.hooked))
 	i.wait(c)
 	return nil
+}
+
+// spawn starts the plugin's actors.
+func (i *instance) spawn(c actor.Context) error {
+	i.parts = make(chan error, len(i.env.children))
+	if len(i.env.children) == 0 {
+		return nil
+	}
+	pid, err := c.SpawnNamed(kernel.Supervisor(nil), "parts")
+	if err != nil {
+		return err
+	}
+	for _, spec := range i.env.children {
+		c.Send(pid, &kernel.AddChild{Spec: spec, Reply: func(_ *actor.PID, err error) { i.parts <- err }})
+	}
+	return nil
+}
+
+// WhenStarted implements kernel.LateStarter: who loads a plugin finds its actors.
+func (i *instance) WhenStarted(done func(error)) { i.awaitParts(done) }
+
+// awaitParts calls done when the plugin's actors have started.
+func (i *instance) awaitParts(done func(error)) {
+	parts, n := i.parts, len(i.env.children)
+	go func() {
+		var all error
+		for range n {
+			all = errors.Join(all, <-parts)
+		}
+		done(all)
+	}()
 }
 
 // begin runs the plugin's own start, whose panic is an error.

@@ -1,6 +1,7 @@
 package flapping
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +35,7 @@ func TestAFloodOfClientsDoesNotFillTheMemory(t *testing.T) {
 	w := &watch{count: 2, window: time.Minute, clients: map[string]*watched{}}
 	now := time.Now()
 	for i := range most + 10 {
-		w.gone(string(rune(i))+"x", now)
+		w.gone(strconv.Itoa(i), now)
 	}
 	if len(w.clients) > most {
 		t.Errorf("%d clients are watched", len(w.clients))

@@ -252,13 +252,14 @@ func TestAnActorOfAPluginThatDiesAgainAndAgainEndsThePlugin(t *testing.T) {
 	}, dying)
 }
 
-// mortal dies of every message, and sends itself one when it starts.
+// mortal dies a second after each start.
 type mortal struct{}
 
 func (mortal) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started:
-		c.Send(c.Self(), "die")
+		root, self := c.ActorSystem().Root, c.Self()
+		time.AfterFunc(time.Second, func() { root.Send(self, "die") })
 	case string:
 		panic("it dies")
 	}

@@ -98,7 +98,7 @@ func (n *Node) buildTables() error {
 		MaxPayload: c.Retainer.MaxPayload, Expiry: c.Retainer.Expiry, Logger: n.log,
 		Node: c.Node.Name, Clock: n.mesh.net.Clock(), Tombstones: tombstones,
 	})
-	n.registry = registry.New(n.system, "node/cluster", nil)
+	n.registry = registry.New(n.system, "node/cluster", n.mesh.net)
 	n.buildServices()
 	return nil
 }

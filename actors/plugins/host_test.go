@@ -252,14 +252,14 @@ func TestAnActorOfAPluginThatDiesAgainAndAgainEndsThePlugin(t *testing.T) {
 	}, dying)
 }
 
-// mortal dies a second after each start.
+// mortal dies soon after each start.
 type mortal struct{}
 
 func (mortal) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started:
 		root, self := c.ActorSystem().Root, c.Self()
-		time.AfterFunc(time.Second, func() { root.Send(self, "die") })
+		time.AfterFunc(time.Millisecond, func() { root.Send(self, "die") })
 	case string:
 		panic("it dies")
 	}

@@ -29,21 +29,13 @@ const throttle = 10 * time.Millisecond
 
 type quiet struct{ next slog.Handler }
 
-// demote maps the framework's levels: error → info, everything else → debug.
-func demote(l slog.Level) slog.Level {
-	if l >= slog.LevelError {
-		return slog.LevelInfo
-	}
-	return slog.LevelDebug
-}
-
-func (q quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.Enabled(ctx, demote(l)) }
+func (q quiet) Enabled(ctx context.Context, _ slog.Level) bool { return q.next.Enabled(ctx, slog.LevelDebug) }
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message == "[DeadLetter]" {
 		return nil // it would print the message, payload and all
 	}
-	r.Level = demote(r.Level)
+	r.Level = slog.LevelDebug
 	return q.next.Handle(ctx, r)
 }
 

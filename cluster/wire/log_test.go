@@ -20,7 +20,7 @@ func TestFrameworkIsHeardLowerDownAndNeverWithAPayload(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		got = append(got, line[strings.Index(line, "level="):])
 	}
-	want := "level=INFO msg=\"lost connection\" lib=x g.a=1\nlevel=DEBUG msg=connected lib=x\n"
+	want := "level=DEBUG msg=\"lost connection\" lib=x g.a=1\nlevel=DEBUG msg=connected lib=x\n"
 	if strings.Join(got, "") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, ""), want)
 	}

@@ -91,7 +91,7 @@ func (t *table) routes(id uint32, f topic.Filter) (all []Route) {
 		switch {
 		case s != nil && s.is(peer):
 			if !s.is(closed) { // else it is down
-				nodes = append(nodes, string(s.id))
+				nodes = append(nodes, s.id)
 			}
 		case at.local():
 			local = true
@@ -124,7 +124,7 @@ func (t *table) farNodes(id uint32) (nodes []string) {
 		if l := g.far.Load(); l != nil {
 			for _, n := range l.nodes {
 				if !n.sub.is(closed) {
-					nodes = append(nodes, string(n.sub.id))
+					nodes = append(nodes, n.sub.id)
 				}
 			}
 		}

@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"emqttd/protocol"
+)
+
+func TestThreeNodesAreOneBroker(t *testing.T) {
+	r := boot(t, 3)
+	one, two := flow(t, protocol.AtLeastOnce, r.nodes...), flow(t, protocol.ExactlyOnce, r.nodes...)
+	r.equalRoutes(r.nodes, r.nodes[0].route("flow/1"), r.nodes[1].route("flow/1"), r.nodes[2].route("flow/2"))
+	r.reachable(r.nodes)
+	one.check()
+	two.check()
+	r.nothingLeft(r.nodes)
+	r.equalRoutes(r.nodes)
+}
+
+func TestANodeIsKilledAndComesBack(t *testing.T) {
+	r := boot(t, 3)
+	lost := r.nodes[2]
+	stays := lost.mustConnect("stays", false)
+	if err := stays.subscribe(protocol.AtLeastOnce, "of/the/lost"); err != nil {
+		t.Fatal(err)
+	}
+	alive := r.nodes[:2]
+	r.equalRoutes(r.nodes, lost.route("of/the/lost"))
+	f := flow(t, protocol.ExactlyOnce, alive...)
+	lost.kill()
+	began := time.Now()
+	r.awaitGone(lost, alive...)
+	if d := time.Since(began); d > downIn {
+		t.Errorf("it took %v to see that nobody listens there", d)
+	}
+	// Its client finds another node, where it can be reached.
+	moved := alive[0].mustConnect("stays", false)
+	if err := moved.subscribe(protocol.AtLeastOnce, "of/the/lost"); err != nil {
+		t.Fatal(err)
+	}
+	r.equalRoutes(alive, alive[0].route("of/the/lost"))
+	f.check()
+	lost.again()
+	r.awaitMembers(r.nodes...)
+	r.equalRoutes(r.nodes, alive[0].route("of/the/lost"))
+	r.oneSession("stays", alive[0], r.nodes)
+	r.reachable(r.nodes)
+}
+
+// TestAPauseBelowTheDownLimitLosesNothing: a long collection of garbage, a frozen
+// virtual machine.
+func TestAPauseBelowTheDownLimitLosesNothing(t *testing.T) {
+	r := boot(t, 3)
+	one, two := flow(t, protocol.AtLeastOnce, r.nodes...), flow(t, protocol.ExactlyOnce, r.nodes...)
+	r.nodes[1].pause()
+	pass(t, 5*time.Second)
+	r.nodes[1].resume()
+	r.awaitMembers(r.nodes...)
+	one.check()
+	two.check()
+	r.reachable(r.nodes)
+	r.nothingLeft(r.nodes)
+}
+
+func TestANodeThatWasGivenUpIsTakenBack(t *testing.T) {
+	for name, silence := range map[string]time.Duration{"short": downIn + 3*time.Second, "a minute": time.Minute} {
+		if silence == time.Minute && !long() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			r := boot(t, 3)
+			others := []*node{r.nodes[0], r.nodes[2]}
+			c := r.nodes[1].mustConnect("of the paused", true)
+			if err := c.subscribe(protocol.AtLeastOnce, "paused"); err != nil {
+				t.Fatal(err)
+			}
+			f := flow(t, protocol.ExactlyOnce, others...)
+			r.nodes[1].pause()
+			pass(t, silence)
+			r.awaitGone(r.nodes[1], others...)
+			r.nodes[1].resume()
+			r.awaitMembers(r.nodes...)
+			r.equalRoutes(r.nodes, r.nodes[1].route("paused"))
+			f.check()
+			if !c.alive() {
+				t.Error("the client of the paused node was sent away")
+			}
+			r.reachable(r.nodes)
+		})
+	}
+}

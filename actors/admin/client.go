@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/remote"
 
 	"emqttd/cluster/wire"
+	"emqttd/config"
 )
 
 // ID is the id of the admin actor, which remote command lines send to.
@@ -35,6 +36,15 @@ type Client struct {
 	remote *wire.Remote
 	node   *actor.PID
 	lost   chan struct{} // closed when the connection ended
+}
+
+// DialNode is Dial for the node of a configuration.
+func DialNode(c *config.Config) (*Client, error) {
+	_, own, err := wire.LoadTLS(c)
+	if err != nil {
+		return nil, err
+	}
+	return Dial(c.Node.DistListen, c.Node.Cookie, own)
 }
 
 // Dial connects to the node that listens at address (node.dist_listen) with its cookie. The error is ErrNotRunning when

@@ -27,7 +27,6 @@ type mesh struct {
 	routes   *routes.Routes
 	retained *replicas.Table
 	relay    *relay.Relay
-	tls      *tls.Config // between nodes; nil: none
 
 	open  atomic.Bool // the node has recovered: others may come in, and are looked for
 	mu    sync.Mutex
@@ -39,47 +38,24 @@ type mesh struct {
 // the framework sees them.
 func (n *Node) openRemote() (err error) {
 	c := n.config
-	if n.mesh.tls, err = nodeTLS(c); err != nil {
+	between, own, err := wire.LoadTLS(c)
+	if err != nil {
 		return err
 	}
 	n.mesh.net = link.New(n.system, link.Options{
 		Self:    cluster.Member{Name: c.Node.Name, Version: n.options.Version},
 		Cluster: c.Cluster.Name, Cookie: c.Node.Cookie, Logger: n.log,
-		Transport: &wire.Dialer{Cookie: c.Node.Cookie, TLS: n.mesh.tls},
+		Transport: &wire.Dialer{Cookie: c.Node.Cookie, TLS: between},
 	})
 	cluster.Post(n.system, n.mesh.net, "node/cluster/registry/", "node/sessions/", "node/connections/", admin.ID)
 	n.remote, err = wire.Start(n.system, wire.Options{
 		Listen: c.Node.DistListen, Advertise: n.advertise(), Cookie: c.Node.Cookie,
-		Targets: []string{admin.ID}, TLS: n.mesh.tls, Accept: n.admit, Logger: n.log,
+		Targets: []string{admin.ID}, TLS: own, Accept: n.admit, Logger: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node.dist_listen %s: %w", c.Node.DistListen, err)
 	}
 	return nil
-}
-
-// nodeTLS is what nodes prove to each other; nil where there are no certificates.
-func nodeTLS(c *config.Config) (*tls.Config, error) {
-	t := c.Cluster.TLS
-	if !t.On() {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(c.Path(t.CertFile), c.Path(t.KeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("cluster.tls.certfile: %w", err)
-	}
-	pem, err := os.ReadFile(c.Path(t.CACertFile))
-	if err != nil {
-		return nil, fmt.Errorf("cluster.tls.cacertfile: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cluster.tls.cacertfile %s has no certificate", t.CACertFile)
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
-		RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-	}, nil
 }
 
 // admit lets another node in, when this one has something to say.
@@ -135,7 +111,7 @@ func (n *Node) consulSpec() (kernel.ChildSpec, error) {
 
 func consulTLS(c *config.Config) (*tls.Config, error) {
 	t := &c.Cluster.Consul.TLS
-	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.NoVerify}
 	if t.CACertFile != "" {
 		pem, err := os.ReadFile(c.Path(t.CACertFile))
 		if err != nil {

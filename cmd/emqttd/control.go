@@ -128,7 +128,7 @@ func tail(log *os.File, from int64) []byte {
 
 // ask runs one command on the node.
 func (a *app) ask(out io.Writer, args ...string) (int, error) {
-	client, err := admin.Dial(a.config.Node.DistListen, a.config.Node.Cookie, nil)
+	client, err := admin.DialNode(a.config)
 	if err != nil {
 		return 1, err
 	}

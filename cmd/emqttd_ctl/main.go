@@ -144,7 +144,7 @@ func ctl(o *options, args []string, stdout io.Writer) (int, error) {
 	if c == nil {
 		return admin.ExitFailed, fmt.Errorf("the configuration %s is wrong:\n%w", path, problems.Err())
 	}
-	client, err := admin.Dial(c.Node.DistListen, c.Node.Cookie, nil)
+	client, err := admin.DialNode(c)
 	if errors.Is(err, wire.ErrCookie) {
 		return admin.ExitFailed, fmt.Errorf("node '%s' refuses the cookie of %s (node.cookie)", c.Node.Name, path)
 	}

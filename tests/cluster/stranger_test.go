@@ -33,9 +33,8 @@ func TestStrangersStayOutside(t *testing.T) {
 	for _, n := range insiders {
 		garbage(t, n.dist)
 	}
-	for _, n := range strangers {
-		n.awaitLog("refused")
-	}
+	strangers[0].awaitLog("reason=cookie")
+	strangers[1].awaitLog("reason=cluster")
 	r.awaitMembers(insiders...)
 	for _, n := range strangers {
 		r.awaitMembers(n)
@@ -70,7 +69,7 @@ func TestNodesWithCertificatesOfOneAuthorityAreACluster(t *testing.T) {
 	r.reachable(r.nodes)
 }
 
-// TestANodeWithoutItsNameDoesNotStart: a name belongs to one node.
+// TestANameThatIsTakenIsRefusedInOneLine: a name belongs to one node.
 func TestANameThatIsTakenIsRefusedInOneLine(t *testing.T) {
 	r := boot(t, 1)
 	second := r.add("node.name = " + r.nodes[0].NodeName())

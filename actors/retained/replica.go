@@ -27,8 +27,8 @@ func (p *place) put(kept *protocol.Message, v lww.Version) bool {
 	if !p.stores.replicated() {
 		return p.table.store(kept, v, p.stores.admit)
 	}
-	old, was := p.table.get(kept.Topic)
-	if !p.table.store(kept, v, p.stores.admit) {
+	old, was, ok := p.table.swap(kept, v, p.stores.admit)
+	if !ok {
 		return false
 	}
 	if old == nil {

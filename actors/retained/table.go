@@ -96,17 +96,24 @@ func (n *node) version() lww.Version { return lww.Version{Stamp: n.stamp, Origin
 // store sets the message of a topic, which the table keeps. It calls admit
 // before it adds a topic, and does nothing if that refuses.
 func (t *table) store(m *protocol.Message, v lww.Version, admit func() bool) bool {
+	_, _, ok := t.swap(m, v, admit)
+	return ok
+}
+
+// swap is store, and returns the message that was there before.
+func (t *table) swap(m *protocol.Message, v lww.Version, admit func() bool) (old *protocol.Message, was lww.Version, ok bool) {
 	at := t.find(m.Topic)
 	if at == 0 || t.node(at).msg == nil {
 		if !admit() {
-			return false
+			return nil, lww.Version{}, false
 		}
 		at = t.extend(m.Topic)
 		t.count++
 	}
 	n := t.node(at)
+	old, was = n.msg, n.version()
 	n.msg, n.stamp, n.origin = m, v.Stamp, v.Origin
-	return true
+	return old, was, true
 }
 
 // extend returns the node of a name, which it creates with those above it.

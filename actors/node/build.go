@@ -159,6 +159,8 @@ func (n *Node) buildConnections() error {
 	}
 	n.sessions.Join(n.mesh.net, n.connections.SessionShards)
 	n.sessions.Behind = n.mesh.routes.Behind
+	n.connections.Presence.SetTap(tap{&n.events})
+	n.sessions.OnFilter = n.tellFilter
 	if c := &n.config.Module; c.Presence {
 		n.connections.Presence.Set(presence.New(presence.Options{
 			Node: n.config.Node.Name, QoS: protocol.QoS(c.PresenceQoS), Publish: n.sessions.PublishOne,

@@ -201,6 +201,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.running.Store(false)
 		n.connections.ShuttingDown.Store(true)
 		n.sessions.Closing.Store(true)
+		n.events.Close()
 		n.log.Info("node stops", "node", n.config.Node.Name)
 		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)

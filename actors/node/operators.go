@@ -18,8 +18,10 @@ import (
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/alarm"
+	"emqttd/actors/system/presence"
 	"emqttd/actors/topics"
 	"emqttd/config"
+	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 )
 
@@ -63,6 +65,31 @@ func (n *Node) actors() (count int) {
 		count += m.Count()
 	}
 	return count
+}
+
+// tap passes on who comes and goes.
+type tap struct{ *events.Hub }
+
+// Connected implements presence.Tap.
+func (t tap) Connected(c *presence.Client) {
+	t.Publish(events.Event{Kind: events.ClientConnected, ClientID: c.ID, Username: c.Username, Peer: c.IP})
+}
+
+// Disconnected implements presence.Tap.
+func (t tap) Disconnected(id, username, reason string) {
+	t.Publish(events.Event{Kind: events.ClientDisconnected, ClientID: id, Username: username, Reason: reason})
+}
+
+// tellFilter is told by sessions.
+func (n *Node) tellFilter(id protocol.ClientID, r *sessions.Request, removed bool) {
+	if n.events.Idle() {
+		return
+	}
+	e := events.Event{Kind: events.Subscribed, ClientID: id, Topic: r.Text, QoS: byte(r.Options.QoS)}
+	if removed {
+		e.Kind = events.Unsubscribed
+	}
+	n.events.Publish(e)
 }
 
 // tellAlarm is told by the board of alarms.

@@ -216,6 +216,7 @@ func (s *session) complete(x *exchange) {
 	} else if s.link != nil {
 		s.acknowledge(x)
 	}
+	s.tell(x)
 	if x.remove {
 		return
 	}
@@ -227,6 +228,18 @@ func (s *session) complete(x *exchange) {
 			continue
 		}
 		s.lookup(r)
+	}
+}
+
+// tell tells who listens which filters have come or gone.
+func (s *session) tell(x *exchange) {
+	if s.rt.OnFilter == nil || x.done != nil { // restored
+		return
+	}
+	for i := range x.requests {
+		if !x.codes[i].IsError() && x.codes[i] != protocol.NoSubscriptionExisted {
+			s.rt.OnFilter(s.id, &x.requests[i], x.remove)
+		}
 	}
 }
 

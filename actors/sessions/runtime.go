@@ -64,6 +64,9 @@ type Runtime struct {
 	Alarm func(alarm.Alarm)
 
 	Census Census
+	// OnFilter, if not nil, is told of subscriptions that have come into effect, or,
+	// removed, have ended at the wish of a client or an operator. It must not block.
+	OnFilter func(id protocol.ClientID, r *Request, removed bool)
 
 	once  sync.Once
 	props *actor.Props

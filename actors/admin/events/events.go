@@ -1,6 +1,6 @@
 // Package events tells those who listen what changes on the node: clients that come and go, subscriptions, alarms. Who
 // publishes never waits: each listener has a bounded queue, and one that does not keep up is cut off. While nobody
-// listens an event costs one atomic load, and the hooks are not even hooked.
+// listens an event costs one atomic load.
 package events
 
 import (
@@ -54,13 +54,7 @@ var ErrTooMany = errors.New("too many listeners")
 
 // Hub passes events on. The zero value is ready.
 type Hub struct {
-	// OnFirst is called when somebody begins to listen and nobody did, OnLast when nobody does any more. They are set before
-	// the hub is used, called one at a time, and may be nil.
-	OnFirst, OnLast func()
-
 	count     atomic.Int32
-	changing  sync.Mutex // held while listeners come and go
-	told      bool       // that somebody listens; changing is held
 	mu        sync.RWMutex
 	listeners map[*Listener]struct{}
 	closed    bool
@@ -76,8 +70,6 @@ type Listener struct {
 
 // Listen begins to listen to events of those kinds, all if there are none.
 func (h *Hub) Listen(kinds ...Kind) (*Listener, error) {
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	l := &Listener{hub: h, c: make(chan Event, queueLen)}
 	if len(kinds) > 0 {
 		l.want = make(map[Kind]bool, len(kinds))
@@ -86,8 +78,8 @@ func (h *Hub) Listen(kinds ...Kind) (*Listener, error) {
 		}
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.closed || len(h.listeners) >= maxListeners {
-		h.mu.Unlock()
 		return nil, ErrTooMany
 	}
 	if h.listeners == nil {
@@ -95,11 +87,6 @@ func (h *Hub) Listen(kinds ...Kind) (*Listener, error) {
 	}
 	h.listeners[l] = struct{}{}
 	h.count.Add(1)
-	h.mu.Unlock()
-	if !h.told && h.OnFirst != nil {
-		h.OnFirst()
-	}
-	h.told = true
 	return l, nil
 }
 
@@ -111,19 +98,9 @@ func (l *Listener) Slow() bool { return l.slow.Load() }
 
 // Close ends listening. It may be called more than once.
 func (l *Listener) Close() {
-	h := l.hub
-	h.changing.Lock()
-	defer h.changing.Unlock()
-	h.mu.Lock()
-	h.drop(l)
-	h.mu.Unlock()
-	// Those that were cut off left without a word: it is told when they close.
-	if h.told && h.Idle() {
-		h.told = false
-		if h.OnLast != nil {
-			h.OnLast()
-		}
-	}
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	l.hub.drop(l)
 }
 
 // drop takes a listener out; mu is held.

@@ -82,23 +82,6 @@ func TestListenersAreBounded(t *testing.T) {
 	}
 }
 
-func TestTheHubTellsWhenSomebodyBeginsToListenAndNobodyDoes(t *testing.T) {
-	var said []string
-	h := Hub{OnFirst: func() { said = append(said, "first") }, OnLast: func() { said = append(said, "last") }}
-	a, _ := h.Listen()
-	b, _ := h.Listen()
-	a.Close()
-	b.Close()
-	c, _ := h.Listen()
-	for range queueLen + 1 {
-		h.Publish(Event{Kind: ClientConnected})
-	}
-	c.Close() // was cut off
-	if len(said) != 4 || said[0] != "first" || said[1] != "last" || said[2] != "first" || said[3] != "last" {
-		t.Errorf("%v", said)
-	}
-}
-
 func TestListenersMayLeaveWhileEventsCome(t *testing.T) {
 	var h Hub
 	var wait sync.WaitGroup

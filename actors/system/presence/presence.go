@@ -35,7 +35,24 @@ func New(o Options) *Publisher { return &Publisher{o} }
 
 // Switch holds the publisher of a node, or none: then a client that comes or goes
 // costs one load. The zero value is off.
-type Switch struct{ p atomic.Pointer[Publisher] }
+type Switch struct {
+	p   atomic.Pointer[Publisher]
+	tap Tap
+}
+
+// Tap is told what a Publisher is told, while somebody listens. Its functions are
+// called on the goroutine of the connection and must not block.
+type Tap interface {
+	// Idle tells whether nobody listens.
+	Idle() bool
+	Connected(c *Client)
+	Disconnected(id, username, reason string)
+}
+
+// SetTap sets the one tap. It is called before the switch is used.
+func (s *Switch) SetTap(t Tap) { s.tap = t }
+
+func (s *Switch) tapped() bool { return s.tap != nil && !s.tap.Idle() }
 
 // Set switches presence on, or off with nil.
 func (s *Switch) Set(p *Publisher) { s.p.Store(p) }
@@ -46,6 +63,9 @@ func (s *Switch) Connected(c *Client, connack byte) {
 	if p := s.p.Load(); p != nil {
 		p.connected(c, connack)
 	}
+	if connack == 0 && s.tapped() {
+		s.tap.Connected(c)
+	}
 }
 
 // Disconnected tells of a client that has gone, and why. A client whose place a
@@ -54,10 +74,13 @@ func (s *Switch) Disconnected(id, username, reason string) {
 	if p := s.p.Load(); p != nil {
 		p.disconnected(id, username, reason)
 	}
+	if s.tapped() {
+		s.tap.Disconnected(id, username, reason)
+	}
 }
 
-// On tells whether there is a publisher.
-func (s *Switch) On() bool { return s.p.Load() != nil }
+// On tells whether anybody wants to know.
+func (s *Switch) On() bool { return s.p.Load() != nil || s.tapped() }
 
 // connected and disconnected are the objects of EMQ 2.3.
 type connected struct {

@@ -227,7 +227,9 @@ func listening(t *testing.T, f *fakenode.Node, query string) *bufio.Scanner {
 	if k := answer.Header.Get("Content-Type"); answer.StatusCode != 200 || k != "text/event-stream" {
 		t.Fatalf("%s %s", answer.Status, k)
 	}
-	return bufio.NewScanner(answer.Body)
+	lines := bufio.NewScanner(answer.Body)
+	lines.Buffer(nil, 1<<20)
+	return lines
 }
 
 // next reads one event.
@@ -289,7 +291,6 @@ func TestAListenerThatDoesNotReadIsCutOffAndToldSo(t *testing.T) {
 	for !f.Events.Idle() {
 		f.Events.Publish(events.Event{Kind: events.ClientConnected, ClientID: long})
 	}
-	s.Buffer(nil, 1<<20)
 	last, told := "", ""
 	for {
 		name, data := next(t, s)

@@ -11,14 +11,14 @@ import (
 	"emqttd/actors/admin/operators"
 )
 
-// byID names a client.
-type byID struct {
+// ByID names a client.
+type ByID struct {
 	ID string `path:"id" doc:"Client identifier."`
 }
 
 // clientFilter chooses clients.
 type clientFilter struct {
-	paging
+	Paging
 	Prefix   string `query:"prefix" doc:"Begin of the client identifier."`
 	Username string `query:"username"`
 	IP       string `query:"ip"`
@@ -35,7 +35,7 @@ func isWanted(want string, is bool) bool { return want == "" || (want == "true")
 
 // sessionFilter chooses sessions.
 type sessionFilter struct {
-	paging
+	Paging
 	Prefix    string `query:"prefix" doc:"Begin of the client identifier."`
 	Clean     string `query:"clean_session" enum:"true,false"`
 	Connected string `query:"connected" enum:"true,false"`
@@ -50,10 +50,10 @@ func (a *api) registerClients() {
 	const clients, sessions = "clients", "sessions"
 	huma.Register(a, op(clients, operators.Viewer, http.MethodGet, "/clients", "listClients", "Connected clients", 422),
 		func(_ context.Context, in *clientFilter) (*body[page[admin.ClientInfo]], error) {
-			return list(&in.paging, clients, a.src.Clients, in.match)
+			return list(&in.Paging, clients, a.src.Clients, in.match)
 		})
 	huma.Register(a, op(clients, operators.Viewer, http.MethodGet, "/clients/{id}", "getClient", "A connected client", 404),
-		func(_ context.Context, in *byID) (*body[admin.ClientInfo], error) {
+		func(_ context.Context, in *ByID) (*body[admin.ClientInfo], error) {
 			c, ok := a.src.Client(in.ID)
 			if !ok {
 				return nil, huma.Error404NotFound("the client is not connected")
@@ -61,22 +61,22 @@ func (a *api) registerClients() {
 			return answer(c)
 		})
 	huma.Register(a, op(clients, operators.Operator, http.MethodDelete, "/clients/{id}", "kickClient", "Close the connection of a client", 404),
-		func(_ context.Context, in *byID) (*struct{}, error) {
+		func(_ context.Context, in *ByID) (*struct{}, error) {
 			return done(a.src.Kick(in.ID), "the client is not connected")
 		})
 	huma.Register(a, op(clients, operators.Operator, http.MethodPut, "/clients/{id}/clean_acl_cache", "judgeClient", "Judge the rights of a client anew", 404),
-		func(_ context.Context, in *byID) (*struct{}, error) {
+		func(_ context.Context, in *ByID) (*struct{}, error) {
 			return done(a.src.CleanACLCache(in.ID), "the client is not connected")
 		})
 
 	huma.Register(a, op(sessions, operators.Viewer, http.MethodGet, "/sessions", "listSessions", "Sessions, connected or not", 422),
 		func(_ context.Context, in *sessionFilter) (*body[page[admin.SessionInfo]], error) {
-			return list(&in.paging, sessions, func(cursor string, limit int) ([]admin.SessionInfo, string) {
+			return list(&in.Paging, sessions, func(cursor string, limit int) ([]admin.SessionInfo, string) {
 				return a.src.Sessions(admin.AllSessions, cursor, limit)
 			}, in.match)
 		})
 	huma.Register(a, op(sessions, operators.Viewer, http.MethodGet, "/sessions/{id}", "getSession", "A session", 404),
-		func(_ context.Context, in *byID) (*body[admin.SessionInfo], error) {
+		func(_ context.Context, in *ByID) (*body[admin.SessionInfo], error) {
 			s, ok := a.src.Session(in.ID)
 			if !ok {
 				return nil, noSession()
@@ -86,7 +86,7 @@ func (a *api) registerClients() {
 	huma.Register(a, op(sessions, operators.Viewer, http.MethodGet, "/sessions/{id}/messages", "getSessionMessages",
 		"What is on its way to a client and what waits for it; payloads are not shown", 404), a.contents)
 	huma.Register(a, op(sessions, operators.Viewer, http.MethodGet, "/sessions/{id}/subscriptions", "getSessionSubscriptions", "The subscriptions of a session", 404),
-		func(_ context.Context, in *byID) (*body[page[admin.SubscriptionInfo]], error) {
+		func(_ context.Context, in *ByID) (*body[page[admin.SubscriptionInfo]], error) {
 			rows, ok := a.src.SubscriptionsOf(in.ID)
 			if !ok {
 				return nil, noSession()
@@ -96,7 +96,7 @@ func (a *api) registerClients() {
 }
 
 func (a *api) contents(_ context.Context, in *struct {
-	byID
+	ByID
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most messages of each kind."`
 },
 ) (*body[admin.SessionContents], error) {

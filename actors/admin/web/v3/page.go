@@ -7,8 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// paging are the parameters of a list.
-type paging struct {
+// Paging are the parameters of a list.
+type Paging struct {
 	Cursor string `query:"cursor" doc:"Where the page begins: next of the page before. Without it, the first page."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most rows of a page. One in which few rows match may be shorter, or empty, before the end."`
 }
@@ -24,7 +24,7 @@ const maxScan = 4000
 
 // list makes a page of those rows of a source that match. name is that of the list, so that a cursor of another one is
 // noticed.
-func list[T any](p *paging, name string, source func(cursor string, limit int) ([]T, string), match func(*T) bool) (*body[page[T]], error) {
+func list[T any](p *Paging, name string, source func(cursor string, limit int) ([]T, string), match func(*T) bool) (*body[page[T]], error) {
 	cursor, err := readCursor(name, p.Cursor)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 
 // subscriptionFilter chooses subscriptions.
 type subscriptionFilter struct {
-	paging
+	Paging
 	ClientID string `query:"client_id"`
 	Topic    string `query:"topic" doc:"Exactly this filter."`
 	Prefix   string `query:"prefix" doc:"Begin of the filter."`
@@ -28,7 +28,7 @@ func (f *subscriptionFilter) match(s *admin.SubscriptionInfo) bool {
 
 // topicFilter chooses topics.
 type topicFilter struct {
-	paging
+	Paging
 	Prefix string `query:"prefix" doc:"Begin of the topic."`
 }
 
@@ -56,15 +56,15 @@ func (a *api) registerTopics() {
 					return rows, ""
 				}
 			}
-			return list(&in.paging, "subscriptions", source, in.match)
+			return list(&in.Paging, "subscriptions", source, in.match)
 		})
 	huma.Register(a, op(tag, operators.Viewer, http.MethodGet, "/topics", "listTopics", "Filters that have subscribers", 422),
 		func(_ context.Context, in *topicFilter) (*body[page[admin.TopicInfo]], error) {
-			return list(&in.paging, "topics", topicsOf(a.src.Topics), in.match)
+			return list(&in.Paging, "topics", topicsOf(a.src.Topics), in.match)
 		})
 	huma.Register(a, op(tag, operators.Viewer, http.MethodGet, "/routes", "listRoutes", "Which nodes have subscribers for a filter", 422),
 		func(_ context.Context, in *topicFilter) (*body[page[admin.RouteInfo]], error) {
-			return list(&in.paging, "routes", a.src.Routes, func(r *admin.RouteInfo) bool { return strings.HasPrefix(r.Topic, in.Prefix) })
+			return list(&in.Paging, "routes", a.src.Routes, func(r *admin.RouteInfo) bool { return strings.HasPrefix(r.Topic, in.Prefix) })
 		})
 	huma.Register(a, op(tag, operators.Viewer, http.MethodGet, "/routes/{topic}", "getRoutes", "The routes of a filter", 404),
 		func(_ context.Context, in *struct {
@@ -79,7 +79,7 @@ func (a *api) registerTopics() {
 		})
 	huma.Register(a, op(tag, operators.Viewer, http.MethodGet, "/retained", "listRetained", "Topics that have a retained message", 422),
 		func(_ context.Context, in *topicFilter) (*body[page[admin.TopicInfo]], error) {
-			return list(&in.paging, "retained", topicsOf(a.src.RetainedTopics), in.match)
+			return list(&in.Paging, "retained", topicsOf(a.src.RetainedTopics), in.match)
 		})
 	huma.Register(a, op(tag, operators.Admin, http.MethodDelete, "/retained", "cleanRetained", "Delete all retained messages", 503),
 		func(context.Context, *struct{}) (*body[figures], error) {

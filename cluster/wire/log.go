@@ -29,7 +29,9 @@ const throttle = 10 * time.Millisecond
 
 type quiet struct{ next slog.Handler }
 
-func (q quiet) Enabled(ctx context.Context, _ slog.Level) bool { return q.next.Enabled(ctx, slog.LevelDebug) }
+func (q quiet) Enabled(ctx context.Context, _ slog.Level) bool {
+	return q.next.Enabled(ctx, slog.LevelDebug)
+}
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message == "[DeadLetter]" {

@@ -49,7 +49,7 @@ func (b *Batch) Publish(m *protocol.Message) (deliveries int) {
 	r := b.router
 	b.Stamp(m)
 	if r.origin != 0 && !b.opened {
-		b.open, b.opened = r.open.Enter(b.stripe), true
+		b.begin()
 	}
 	b.seq++
 	guard := r.space.Enter(b.stripe)

@@ -14,6 +14,7 @@ type group struct {
 	members rows
 	turn    atomic.Uint32 // of RoundRobin
 	stuck   atomic.Uint32 // subscriber of Sticky
+	held    atomic.Uint32 // the same for messages of other nodes
 
 	// With a cluster only:
 	online    atomic.Int32            // members here of which a client is connected

@@ -60,6 +60,7 @@ func (r *Router) NewRemoteBatch() *Batch {
 // whether somebody gets it.
 func (b *Batch) PublishShare(m *protocol.Message, s Share) bool {
 	r := b.router
+	b.begin()
 	b.seq++
 	guard := r.space.Enter(b.stripe)
 	defer guard.Leave()
@@ -102,7 +103,7 @@ func (b *Batch) spread(g *group, l *farList, m *protocol.Message) (deliveries in
 		if f := l.stuck(g.stuck.Load()); f != nil {
 			return b.assign(f, g, m, false)
 		}
-		if at, s := g.pickStuck(r, members); s != nil {
+		if at, s := g.pickStuck(b, members); s != nil {
 			b.add(b.receiver(s), at, m, true)
 			return 1
 		}

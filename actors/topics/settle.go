@@ -2,6 +2,13 @@ package topics
 
 import "time"
 
+// begin says that the batch is about to match something.
+func (b *Batch) begin() {
+	if !b.opened {
+		b.open, b.opened = b.router.open.Enter(b.stripe), true
+	}
+}
+
 // close says that what the batch has matched has been told.
 func (b *Batch) close() {
 	if b.opened {

@@ -49,14 +49,16 @@ func (g *group) pick(b *Batch, m *protocol.Message) (row, *Subscriber) {
 	if len(members) == 0 {
 		return 0, nil
 	}
-	r := b.router
-	if r.options.Strategy == Sticky {
-		if at, s := g.pickStuck(r, members); s != nil {
-			return at, s
-		}
-	}
-	at, s, _ := g.pickFrom(b, members, g.start(r, b, m))
+	at, s, _ := g.pickFrom(b, members, g.start(b.router, b, m))
 	return at, s
+}
+
+// lastOf is who got the last message of those that a batch publishes.
+func (g *group) lastOf(b *Batch) *atomic.Uint32 {
+	if b.remote {
+		return &g.held
+	}
+	return &g.stuck
 }
 
 // pickFrom returns the first member from a position on that is online and has
@@ -65,6 +67,11 @@ func (g *group) pickFrom(b *Batch, members []atomic.Uint64, start uint32) (_ row
 	r, n := b.router, uint32(len(members))
 	if n == 0 {
 		return 0, nil, false
+	}
+	if r.options.Strategy == Sticky {
+		if at, s := g.pickStuck(b, members); s != nil {
+			return at, s, true
+		}
 	}
 	start %= n
 	var asleep *Subscriber
@@ -79,7 +86,7 @@ func (g *group) pickFrom(b *Batch, members []atomic.Uint64, start uint32) (_ row
 			continue
 		}
 		if s.is(online) && !s.is(full) {
-			g.stuck.Store(at.subscriber())
+			g.lastOf(b).Store(at.subscriber())
 			return at, s, true
 		}
 		if asleep == nil {
@@ -90,9 +97,9 @@ func (g *group) pickFrom(b *Batch, members []atomic.Uint64, start uint32) (_ row
 }
 
 // pickStuck finds the member that got the last message, if it can have another.
-func (g *group) pickStuck(r *Router, members []atomic.Uint64) (row, *Subscriber) {
-	id := g.stuck.Load()
-	s := r.subscriber(id)
+func (g *group) pickStuck(b *Batch, members []atomic.Uint64) (row, *Subscriber) {
+	id := g.lastOf(b).Load()
+	s := b.router.subscriber(id)
 	if s == nil || !s.is(online) || s.is(full) {
 		return 0, nil
 	}

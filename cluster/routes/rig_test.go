@@ -51,8 +51,8 @@ func start(t testing.TB, w *clustertest.World, name string, s setup) *node {
 	if s.topics.Shards == 0 {
 		s.topics.Shards = 2
 	}
-	n.router = topics.New(n.system, s.topics)
 	s.topics.Ledger, s.routes.Metrics = &n.metrics.Ledger, &n.metrics
+	n.router = topics.New(n.system, s.topics)
 	n.routes = New(n.system, n.router, n.net, s.routes)
 	root, err := kernel.StartRoot(n.system, "node", []kernel.ChildSpec{
 		n.router.Spec(), {Name: "cluster", Props: kernel.Supervisor([]kernel.ChildSpec{n.routes.Spec()})},

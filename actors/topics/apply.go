@@ -24,7 +24,7 @@ func (r *Router) Apply(p *Subscriber, changes []Change, done func(Digest)) {
 			parts[n] = append(parts[n], changes[i])
 		}
 	}
-	a := &application{peer: p, done: done, left: 1}
+	a := &application{peer: p, done: done, left: 1} // ours, so that it is not over before all are told
 	for _, part := range parts {
 		if len(part) > 0 {
 			a.left++
@@ -194,4 +194,65 @@ func (t *table) forgetPeer(id uint32, s *Subscriber) {
 	for _, g := range t.set(word).groupList() {
 		t.removeFar(id, s, g.name)
 	}
+}
+
+// Sweep takes those routes of a peer away that are not to be kept, of ordinary
+// subscriptions those without a group. keep may be called from the goroutines of
+// several shards at once; done is called when it is not called any more.
+func (r *Router) Sweep(p *Subscriber, keep func(f topic.Filter, group string) bool, done func()) {
+	a := &application{peer: p, done: func(Digest) { done() }, left: len(r.tables)}
+	r.toShards(&sweep{a, keep, 1})
+}
+
+// sweep is the part of a shard, from a filter on.
+type sweep struct {
+	to   *application
+	keep func(f topic.Filter, group string) bool
+	from uint32
+}
+
+// MailboxClass lets others have their turns.
+func (*sweep) MailboxClass() kernel.Class { return kernel.Subscribe }
+
+// sweep looks at some filters. It returns where to go on, and 0 at the end.
+func (t *table) sweep(m *sweep) (next uint32) {
+	p := m.to.peer
+	for id := m.from; id < t.entries.Len(); id++ {
+		if id-m.from >= sweepLen {
+			return id
+		}
+		plain, groups := t.of(p, id)
+		if !plain && groups == nil {
+			continue
+		}
+		f := t.filters.Filter(id)
+		if plain && !m.keep(f, "") {
+			t.removePeer(p, f)
+		}
+		for _, g := range groups {
+			if !m.keep(f, g) {
+				t.removeFar(id, p, g)
+			}
+		}
+	}
+	return 0
+}
+
+// of tells what a peer has of a filter.
+func (t *table) of(p *Subscriber, id uint32) (plain bool, groups []string) {
+	word := t.entries.At(id).Load()
+	if word == 0 {
+		return false, nil
+	}
+	if !isSet(word) {
+		return row(word).subscriber() == p.index.Load(), nil
+	}
+	s := t.set(word)
+	_, plain = s.plain.find(keyOf(p.index.Load(), false))
+	for _, g := range s.groupList() {
+		if l := g.far.Load(); l != nil && l.has(p) {
+			groups = append(groups, g.name)
+		}
+	}
+	return plain, groups
 }

@@ -1,7 +1,8 @@
 package topics
 
 import (
-	"sort"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"emqttd/protocol/topic"
@@ -30,6 +31,10 @@ type group struct {
 type farList struct {
 	nodes  []far
 	before int // how many have a name before this node's: hashes walk all nodes in one order
+}
+
+func (l *farList) has(s *Subscriber) bool {
+	return slices.ContainsFunc(l.nodes, func(f far) bool { return f.sub == s })
 }
 
 type far struct {
@@ -117,7 +122,7 @@ func (g *group) putFar(node string, s *Subscriber, weight uint32) (was uint32, a
 		}
 	}
 	nodes = append(nodes, far{s, weight})
-	sort.Slice(nodes, func(i, j int) bool { return nodes[i].sub.id < nodes[j].sub.id })
+	slices.SortFunc(nodes, func(a, b far) int { return strings.Compare(a.sub.id, b.sub.id) })
 	g.setFar(node, nodes)
 	return 0, true
 }

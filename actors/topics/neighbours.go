@@ -24,6 +24,7 @@ type Tale struct {
 	Shard   int
 	Number  uint64 // counted by shard and neighbour, from 1
 	Changes []Change
+	First   bool // the telling of everything begins here
 	// Digest, if Whole, is that of everything the shard wants after these changes.
 	Digest Digest
 	Whole  bool
@@ -113,7 +114,7 @@ type neighbour struct {
 // mark is a tale that is on its way.
 type mark struct {
 	number, seq uint64
-	last        bool // of what the neighbour is told at first
+	first, last bool // of the telling of everything
 }
 
 // answer is a Subscribed that waits until the neighbours have applied the changes
@@ -167,7 +168,7 @@ func (n *neighbour) tell(t *table, changes []Change, m mark) {
 	n.number++
 	m.number = n.number
 	n.sent = append(n.sent, m)
-	tale := Tale{Shard: t.number, Number: n.number, Changes: changes, Whole: m.last}
+	tale := Tale{Shard: t.number, Number: n.number, Changes: changes, First: m.first, Whole: m.last}
 	if m.last {
 		tale.Digest = t.out.digest
 	}
@@ -199,16 +200,17 @@ func (t *table) goOn(c actor.Context, n *neighbour) {
 		return
 	}
 	t.flush()
+	first := n.next == 1
 	changes, next := t.chunk(n.next)
 	n.next = next
 	if next != 0 {
-		if len(changes) > 0 {
-			n.tell(t, changes, mark{seq: n.heard})
+		if len(changes) > 0 || first {
+			n.tell(t, changes, mark{seq: n.heard, first: first})
 		}
 		c.Send(c.Self(), &goOn{n.who})
 		return
 	}
-	n.tell(t, changes, mark{seq: t.out.seq, last: true})
+	n.tell(t, changes, mark{seq: t.out.seq, first: first, last: true})
 }
 
 // chunk collects what this node wants, from one filter on. next is where to go on,

@@ -44,6 +44,12 @@ func (s *shard) Receive(c actor.Context) {
 		s.forget(c, m.subscriber, m.from)
 	case *Touch:
 		s.table.touch(m)
+	case *sweep:
+		if next := s.table.sweep(m); next != 0 {
+			c.Send(c.Self(), &sweep{m.to, m.keep, next})
+		} else {
+			m.to.part(Digest{})
+		}
 	case *apply:
 		s.table.apply(m)
 	case *actor.Started:

@@ -35,6 +35,7 @@ type conversation struct {
 	synced int        // shards whose routes the peer has
 	whole  int        // its shards whose routes this node has
 	shards []inbox    // by shard of the peer
+	repair *repair    // nil as a rule
 	silent bool
 	ended  bool
 	timer  *time.Timer

@@ -2,6 +2,8 @@ package routes
 
 import (
 	"emqttd/actors/topics"
+	"emqttd/cluster"
+	"emqttd/protocol/topic"
 )
 
 // inbox is what one shard of the peer has told. Its tales are applied by several
@@ -11,6 +13,9 @@ type inbox struct {
 	tales  []*pending
 	digest topics.Digest // of the tales that count
 	whole  bool          // all that was to be told at first has been applied
+	// In a repair: repeated from when it begins to tell everything again until it
+	// has, recorded until the repair is over.
+	repeated, recorded bool
 }
 
 // pending is a tale, or a part of one, that is being applied.
@@ -18,6 +23,7 @@ type pending struct {
 	*tale
 	delta topics.Digest
 	done  bool
+	ends  bool // with it everything has been told again
 }
 
 func (c *conversation) onTale(t *tale) {
@@ -28,7 +34,7 @@ func (c *conversation) onTale(t *tale) {
 	}
 	t.Changes = nil
 	p := &pending{tale: t}
-	if !c.expect(p) {
+	if !c.expect(p, changes) {
 		return
 	}
 	apply := func() {
@@ -44,7 +50,7 @@ func (c *conversation) onTale(t *tale) {
 }
 
 // expect puts a tale behind those of its shard that came before.
-func (c *conversation) expect(p *pending) bool {
+func (c *conversation) expect(p *pending, changes []topics.Change) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
@@ -59,6 +65,7 @@ func (c *conversation) expect(p *pending) bool {
 	}
 	in := &c.shards[p.Shard]
 	in.tales = append(in.tales, p)
+	c.record(in, p, changes)
 	return true
 }
 
@@ -68,7 +75,7 @@ func (c *conversation) applied(p *pending, delta topics.Digest) {
 	p.done, p.delta = true, delta
 	in := &c.shards[p.Shard]
 	heard := heard{Shard: p.Shard}
-	differs := false
+	differs, swept := false, false
 	for len(in.tales) > 0 && in.tales[0].done {
 		head := in.tales[0]
 		in.tales = in.tales[1:]
@@ -84,10 +91,16 @@ func (c *conversation) applied(p *pending, delta topics.Digest) {
 			in.whole = true
 			c.whole++
 		}
-		if told := (topics.Digest{Count: head.Count, Sum: head.Sum}); told != in.digest {
-			in.digest = told
+		told := topics.Digest{Count: head.Count, Sum: head.Sum}
+		if head.ends {
+			swept = c.repeatedOne()
+		} else if told != in.digest && c.repair == nil {
 			differs = true
 		}
+		in.digest = told
+	}
+	if differs {
+		c.repair = &repair{known: make(map[uint64]struct{}), left: len(c.shards)}
 	}
 	ended := c.ended
 	c.mu.Unlock()
@@ -98,13 +111,68 @@ func (c *conversation) applied(p *pending, delta topics.Digest) {
 		c.peer.Send(&heard)
 	}
 	if differs {
-		c.repair(p.Shard)
+		c.routes.mismatches.Add(1)
+		c.routes.log.Error("the routes of a peer are not what it has told; they are told again", "node", c.name, "shard", p.Shard)
+		c.peer.Send(&repeat{})
+	}
+	if swept {
+		c.routes.router.Sweep(c.sub, c.known, c.repaired)
 	}
 	c.announce()
 }
 
-func (c *conversation) repair(shard int) {
-	c.routes.mismatches.Add(1)
-	c.routes.log.Error("the routes of a peer are not what it has told; they are told again", "node", c.name, "shard", shard)
-	c.peer.Send(&repeat{})
+// repair is under way when the routes of a peer are told again: what is there and
+// was not told goes when all has been told.
+type repair struct {
+	known map[uint64]struct{} // hashes of what was told and is still so
+	left  int                 // shards of the peer that have not told all
+}
+
+// record notes what is told during a repair, before it is applied.
+func (c *conversation) record(in *inbox, p *pending, changes []topics.Change) {
+	if c.repair == nil {
+		in.repeated, in.recorded = false, false
+		return
+	}
+	if p.First && !in.recorded {
+		in.repeated, in.recorded = true, true
+	}
+	if !in.recorded {
+		return
+	}
+	if in.repeated && p.Whole {
+		p.ends, in.repeated = true, false
+	}
+	for i := range changes {
+		key := keyOf(changes[i].Filter, changes[i].Group)
+		if changes[i].Gone {
+			delete(c.repair.known, key)
+		} else {
+			c.repair.known[key] = struct{}{}
+		}
+	}
+}
+
+func keyOf(f topic.Filter, group string) uint64 {
+	return cluster.Hash(string(f)) ^ 31*cluster.Hash(group)
+}
+
+// repeatedOne takes note that one shard has told everything again, and tells
+// whether it was the last.
+func (c *conversation) repeatedOne() bool {
+	c.repair.left--
+	return c.repair.left == 0
+}
+
+func (c *conversation) known(f topic.Filter, group string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.repair.known[keyOf(f, group)]
+	return ok
+}
+
+func (c *conversation) repaired() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.repair = nil
 }

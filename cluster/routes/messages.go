@@ -39,6 +39,7 @@ type tale struct {
 	Whole   bool
 	Count   int64
 	Sum     uint64
+	First   bool
 	Changes []byte // each an array: flags, filter, and of a group its name and weight
 }
 
@@ -60,8 +61,7 @@ type (
 )
 
 // repeat asks a node to tell all of its routes again: they do not add up here.
-type repeat struct {
-}
+type repeat struct{}
 
 // Serialize makes it a wire.Message.
 func (m *tale) Serialize() (wire.Serialized, error) { return wire.Encode(kindTale, m) }
@@ -102,6 +102,7 @@ func tales(t *topics.Tale, shards int) []*tale {
 		encodeChange(e, &t.Changes[i])
 	}
 	cut(false)
+	all[0].First = t.First
 	last := all[len(all)-1]
 	last.Whole, last.Count, last.Sum = t.Whole, t.Digest.Count, t.Digest.Sum
 	return all

@@ -63,9 +63,10 @@ func TestAfterSubscribedAPublishAnywhereIsFound(t *testing.T) {
 
 // gate stops what one node tells another until it is opened.
 type gate struct {
-	mu   sync.Mutex
-	from string
-	open chan struct{}
+	mu      sync.Mutex
+	from    string
+	open    chan struct{}
+	reached chan struct{} // told when something is stopped, if somebody listens
 }
 
 func (g *gate) hold(from, _ string) {
@@ -75,9 +76,14 @@ func (g *gate) hold(from, _ string) {
 		open = nil
 	}
 	g.mu.Unlock()
-	if open != nil {
-		<-open
+	if open == nil {
+		return
 	}
+	select {
+	case g.reached <- struct{}{}:
+	default:
+	}
+	<-open
 }
 
 // shut stops what a node tells, until release.

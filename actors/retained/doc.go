@@ -12,6 +12,15 @@
 // more slowly than a shard stores (a microsecond a message), and that a session
 // asks once for a subscription.
 //
+// In a cluster every node has all messages (package cluster/replicas). Each change
+// has a version by the hybrid logical clock, which also is the order of storing;
+// the newest one wins, wherever it was made. A removal leaves a tombstone for a
+// time, and so does an expired message, with its own version: every node lets it
+// expire by itself. Clean is one entry that everything older gives way to. What
+// comes from another node is stored, not published. What a node says of itself
+// ($SYS/brokers/<node>/…) is told by that node only, is not on other nodes' disks,
+// and goes when the node is down. The limits hold on each node by itself.
+//
 // Messages are stored as copies of their own, with Retain set, and are shared
 // with all who ask.
 package retained

@@ -83,7 +83,9 @@ func TestAQuestionIsCancelledWhenNobodyWaits(t *testing.T) {
 	if _, err := a.Ask(ctx, "b", "wait", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("there: %v", err)
+	}
 }
 
 func TestQuestionsEndWithTheConversation(t *testing.T) {

@@ -91,9 +91,13 @@ func (s *session) restore(c actor.Context, m *Restore) {
 func (s *session) claim(c actor.Context, m *Restore) {
 	r := &m.Record.Session
 	c.Send(s.rt.Registry.Slot(r.ClientID), &registry.Claim{
-		ClientID: r.ClientID, By: s.self, Stored: max(r.Created, 1),
+		ClientID: r.ClientID, By: s.self, Stored: madeAt(m),
 	})
 }
+
+// madeAt is when a session that was in the store was made, for the registry: it
+// must not win against one that has a client.
+func madeAt(m *Restore) int64 { return max(m.Record.Session.Created, 1) }
 
 // granted makes the session, unless there is another one already.
 func (s *session) granted(c actor.Context, m *registry.Granted) {
@@ -119,7 +123,9 @@ func (s *session) granted(c actor.Context, m *registry.Granted) {
 		}
 		return
 	}
-	c.Send(slot, &registry.Commit{ClientID: m.ClientID, Generation: m.Generation, By: s.self, Session: s.self})
+	c.Send(slot, &registry.Commit{
+		ClientID: m.ClientID, Generation: m.Generation, By: s.self, Session: s.self, Stored: madeAt(r),
+	})
 	s.adopt(c, r.Record)
 }
 

@@ -209,8 +209,8 @@ func TestClaimsThatWaitSurviveTheirOwner(t *testing.T) {
 	g := next[*Granted](t, holder)
 	waiting := ns[1].claim(t, id, "c")
 	ns[1].where(t, id)
+	w.Cut(ns[1].net, ns[2].net) // first, so that the owner grants nothing in between
 	w.Cut(ns[0].net, ns[2].net)
-	w.Cut(ns[1].net, ns[2].net)
 	ns[0].commit(id, holder, g, s)
 	h := next[*Granted](t, waiting)
 	if h.Generation <= g.Generation || !s.pid.Equal(h.Session) {

@@ -55,7 +55,8 @@ func (k *core) onClaim(m *Claim, now int64) {
 }
 
 // onCommit ends a claim of this node. Its session is known to this node's slot
-// from now on, and then to those that have gathered.
+// from now on, and then to those that have gathered. It is entered also if the
+// claim was lost meanwhile: sessions of which nobody knows would never end.
 func (k *core) onCommit(m *Commit, now int64) {
 	by := claimant{pid: m.By}
 	if k.alone() {
@@ -65,22 +66,20 @@ func (k *core) onCommit(m *Commit, now int64) {
 		k.settle(m.ClientID, by, m.Generation, now)
 		return
 	}
-	a := k.entry(m.ClientID, by)
-	if a == nil || a.gen != m.Generation {
-		k.send(m.By, &Superseded{ClientID: m.ClientID})
-		return
-	}
-	k.drop(m.ClientID, a)
-	s := seat{pid: m.Session, rank: a.gen}
-	if a.stored != 0 { // it is as old as it was, but newer than the actor that it was before
-		s.rank = max(uint64(a.stored), k.ranks[m.ClientID]+1)
+	s, token := seat{pid: m.Session, rank: m.Generation}, cluster.Stamp(0)
+	if a := k.entry(m.ClientID, by); a != nil && a.gen == m.Generation {
+		k.drop(m.ClientID, a)
+		token, s.rank = a.token, a.last
+	} // else another claim has won meanwhile: its session will have the higher rank
+	if m.Stored != 0 { // it is as old as it was, but newer than the actor that it was before
+		s.rank = max(uint64(m.Stored), k.ranks[m.ClientID]+1)
 	}
 	k.offer(m.ClientID, s)
-	if k.owner {
-		k.settle(m.ClientID, claimant{token: a.token}, a.gen, now)
+	if k.owner && token != 0 {
+		k.settle(m.ClientID, claimant{token: token}, m.Generation, now)
 	}
 	for _, p := range k.listeners() {
-		k.post(p, &commitLetter{ClientID: m.ClientID, Token: a.token, Generation: a.gen, Session: m.Session.Id, Rank: s.rank})
+		k.post(p, &commitLetter{ClientID: m.ClientID, Token: token, Generation: m.Generation, Session: m.Session.Id, Rank: s.rank})
 	}
 }
 
@@ -182,7 +181,7 @@ func (k *core) read(m letter, now int64) {
 		k.clock.Seen(m.Generation)
 		k.granted(m.Token, p, &Granted{ClientID: m.ClientID, Generation: m.Generation, Session: join(m.Address, m.Session)})
 	case *supersedeLetter:
-		k.superseded(m.ClientID, m.Token)
+		k.superseded(m.ClientID, m.Token, p)
 	case *commitLetter:
 		k.readCommit(p, m, now)
 	case *abortLetter:
@@ -210,7 +209,7 @@ func (k *core) read(m letter, now int64) {
 	case *leaveLetter:
 		k.forgetClaims(p, false, now)
 	case *againLetter:
-		if k.owner {
+		if k.sources[p] != nil {
 			k.gather(p)
 		}
 		if k.up == p {
@@ -221,7 +220,7 @@ func (k *core) read(m letter, now int64) {
 
 func (k *core) readClaim(p cluster.Peer, m *claimLetter, now int64) {
 	k.clock.Seen(max(m.Token, m.Generation))
-	by := claimant{peer: p, token: m.Token}
+	by := claimant{peer: p, token: m.Token, origin: m.Origin}
 	switch {
 	case !k.owner && m.Known: // it was meant for the owner that we were
 	case !k.owner || k.entry(m.ClientID, by) != nil:
@@ -233,7 +232,7 @@ func (k *core) readClaim(p cluster.Peer, m *claimLetter, now int64) {
 	case m.Generation != 0:
 		k.hold(m.ClientID, by, m.Generation, now)
 	default:
-		k.claim(m.ClientID, by, manner{m.Stored, m.Again}, now)
+		k.claim(m.ClientID, by, m.manner(), now)
 	}
 }
 
@@ -253,7 +252,7 @@ func (k *core) readCommit(p cluster.Peer, m *commitLetter, now int64) {
 		}
 		by = claimant{token: a.token}
 	}
-	if k.owner {
+	if k.owner && m.Token != 0 {
 		k.settle(m.ClientID, by, m.Generation, now)
 	}
 }

@@ -25,7 +25,8 @@ type front struct {
 type asked struct {
 	token   cluster.Stamp
 	by      claimant
-	gen     uint64     // of its grant; 0: it waits
+	gen     uint64     // that the claimant was granted; 0: it waits
+	last    uint64     // that the owner has granted: more than gen if it did so twice
 	session *actor.PID // that the grant named
 	stored  int64
 }
@@ -77,12 +78,15 @@ func (k *core) ask(m *claimLetter, by claimant, stored int64, now int64) {
 	id, again := m.ClientID, m.Again
 	a := k.entry(id, by)
 	if a == nil {
-		a = &asked{token: k.clock.Now(), by: by, stored: stored}
+		a = &asked{token: by.token, by: by, stored: stored}
+		if a.token == 0 || k.numbered(id, a.token) != nil {
+			a.token = k.clock.Now()
+		}
 		k.asked[id] = append(k.asked[id], a)
 	}
 	switch {
 	case m.Generation != 0:
-		a.gen = m.Generation
+		a.gen, a.last = m.Generation, max(a.last, m.Generation)
 	case a.gen != 0: // it says so again, and may not have heard
 		k.reply(a.by, &Granted{ClientID: id, Generation: a.gen, Session: a.session})
 	}
@@ -93,17 +97,31 @@ func (k *core) ask(m *claimLetter, by claimant, stored int64, now int64) {
 func (k *core) submit(id protocol.ClientID, a *asked, again bool, now int64) {
 	switch {
 	case k.owner && a.gen != 0:
-		k.hold(id, claimant{token: a.token}, a.gen, now)
+		k.hold(id, k.own(a), a.last, now)
 	case k.owner:
-		k.claim(id, claimant{token: a.token}, manner{a.stored != 0, again}, now)
+		k.claim(id, k.own(a), manner{a.stored != 0, again}, now)
 	case k.up != nil:
-		k.post(k.up, a.letter(id, again))
+		k.post(k.up, k.letter(id, a, again))
 	}
 }
 
-func (a *asked) letter(id protocol.ClientID, again bool) *claimLetter {
-	return &claimLetter{ClientID: id, Token: a.token, Stored: a.stored != 0, Generation: a.gen, Again: again}
+// own is a claim of the front at the table of this node.
+func (k *core) own(a *asked) claimant {
+	c := claimant{token: a.token}
+	if a.by.peer != nil {
+		c.origin = k.origin(a.by)
+	}
+	return c
 }
+
+func (k *core) letter(id protocol.ClientID, a *asked, again bool) *claimLetter {
+	return &claimLetter{
+		ClientID: id, Token: a.token, Stored: a.stored != 0, Generation: a.last,
+		Again: again, Origin: k.own(a).origin,
+	}
+}
+
+func (m *claimLetter) manner() manner { return manner{m.Stored, m.Again} }
 
 // sayAgain says all claims and questions of this front to the owner.
 func (k *core) sayAgain(now int64) {
@@ -123,7 +141,7 @@ func (k *core) answered(token cluster.Stamp, msg any) {
 	case *Granted:
 		k.granted(token, nil, m)
 	case *Superseded:
-		k.superseded(m.ClientID, token)
+		k.superseded(m.ClientID, token, nil)
 	}
 }
 
@@ -136,8 +154,11 @@ func (k *core) granted(token cluster.Stamp, p cluster.Peer, m *Granted) {
 		k.post(p, &abortLetter{ClientID: m.ClientID, Token: token, Generation: m.Generation})
 	case a == nil:
 		k.abort(m.ClientID, claimant{token: token}, m.Generation, false, 0)
-	case a.gen == 0 && p == k.up:
-		a.gen = m.Generation
+	case p != k.up: // an owner that was left has been told so
+	case a.gen != 0:
+		a.last = max(a.last, m.Generation)
+	default:
+		a.gen, a.last = m.Generation, m.Generation
 		if m.Session == nil { // an owner that does not see this node does not see its sessions
 			m.Session = k.here[m.ClientID]
 		}
@@ -146,8 +167,12 @@ func (k *core) granted(token cluster.Stamp, p cluster.Peer, m *Granted) {
 	}
 }
 
-func (k *core) superseded(id protocol.ClientID, token cluster.Stamp) {
-	if a := k.numbered(id, token); a != nil {
+// superseded passes on what p says, if it is the owner still.
+func (k *core) superseded(id protocol.ClientID, token cluster.Stamp, p cluster.Peer) {
+	if p != nil { // it may be on its way once more
+		k.post(p, &abortLetter{ClientID: id, Token: token})
+	}
+	if a := k.numbered(id, token); a != nil && p == k.up {
 		k.drop(id, a)
 		k.reply(a.by, &Superseded{ClientID: id})
 	}
@@ -169,10 +194,10 @@ func (k *core) giveBack(id protocol.ClientID, a *asked, gone bool, now int64) {
 		k.onRelease(&Release{ClientID: id, Session: a.session})
 	}
 	if k.owner {
-		k.abort(id, claimant{token: a.token}, a.gen, gone, now)
+		k.abort(id, claimant{token: a.token}, a.last, gone, now)
 	}
 	for _, p := range k.listeners() {
-		k.post(p, &abortLetter{ClientID: id, Token: a.token, Generation: a.gen, Gone: gone})
+		k.post(p, &abortLetter{ClientID: id, Token: a.token, Generation: a.last, Gone: gone})
 	}
 }
 

@@ -106,7 +106,17 @@ func (k *core) readGather(p cluster.Peer, m *gatherLetter) {
 	}
 	k.clock.Seen(m.Number)
 	k.readers[p] = struct{}{}
-	l, size := &sessionsLetter{Number: m.Number, First: true}, 0
+	k.post(p, &sessionsLetter{Number: m.Number, First: true})
+	for id, list := range k.asked {
+		for _, a := range list {
+			if a.gen != 0 || k.up == p {
+				c := k.letter(id, a, true)
+				c.Known = k.up != p
+				k.post(p, c)
+			}
+		}
+	}
+	l, size := &sessionsLetter{Number: m.Number}, 0
 	for id, session := range k.here {
 		if size += len(id) + len(session.Id) + 16; size > chunk && len(l.ClientIDs) > 0 {
 			k.post(p, l)
@@ -114,15 +124,6 @@ func (k *core) readGather(p cluster.Peer, m *gatherLetter) {
 		}
 		l.ClientIDs, l.Sessions = append(l.ClientIDs, id), append(l.Sessions, session.Id)
 		l.Ranks = append(l.Ranks, k.ranks[id])
-	}
-	for id, list := range k.asked {
-		for _, a := range list {
-			if a.gen != 0 || k.up == p {
-				c := a.letter(id, true)
-				c.Known = k.up != p
-				k.post(p, c)
-			}
-		}
 	}
 	l.Last = true
 	k.post(p, l)
@@ -134,8 +135,9 @@ func (k *core) readSessions(p cluster.Peer, m *sessionsLetter, now int64) {
 	if s == nil || s.done || s.number != m.Number {
 		return
 	}
-	if m.First {
+	if m.First { // all that it said before is said again now
 		k.forgetSessions(p)
+		k.forgetClaims(p, true, now)
 	}
 	for i, id := range m.ClientIDs {
 		k.clock.Seen(m.Ranks[i])
@@ -181,8 +183,9 @@ func (k *core) forgetClaims(p cluster.Peer, ended bool, now int64) {
 		for _, a := range slices.Clone(list) {
 			switch {
 			case a.by.peer != p:
-			case a.gen != 0 && !ended && !k.owner:
-				k.drop(id, a)
+			case a.gen != 0 && !ended && !k.owner && k.up != nil:
+				k.drop(id, a) // but not what it has said to the owner itself
+				k.post(k.up, &abortLetter{ClientID: id, Token: a.token})
 			default:
 				k.giveBack(id, a, false, now)
 			}
@@ -210,11 +213,12 @@ func (k *core) again(alive map[cluster.Peer]bool, now int64) {
 			k.onEnded(p, now)
 		}
 	}
-	for _, p := range k.members {
+	for p := range alive { // also those that see us and that we do not see yet
+		k.forgetClaims(p, true, now)
 		k.post(p, &againLetter{})
-		if k.owner {
-			k.gather(p)
-		}
+	}
+	for p := range k.sources {
+		k.gather(p)
 	}
 	k.sayAgain(now)
 	k.look(now)

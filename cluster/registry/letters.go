@@ -47,6 +47,7 @@ type claimLetter struct {
 	Stored     bool
 	Generation uint64
 	Again      bool // it is not said for the first time
+	Origin     string // the node whose it is, if not the sender's
 	// Known says that another owner decides about it, and that the receiver, which
 	// has gathered, only has to know.
 	Known bool
@@ -69,8 +70,8 @@ type supersedeLetter struct {
 	Token    cluster.Stamp
 }
 
-// commitLetter ends a claim. The session is on the sender's node; Session is empty
-// if the claim was passed on for another.
+// commitLetter ends a claim, if Token is not 0. The session is on the sender's node;
+// Session is empty if the claim was passed on for another.
 type commitLetter struct {
 	head
 	ClientID   string
@@ -103,8 +104,8 @@ type gatherLetter struct {
 	Number cluster.Stamp
 }
 
-// sessionsLetter is a part of the answer. What the receiver knew of the sender's
-// sessions before the first part is void.
+// sessionsLetter is a part of the answer. What the sender has said before the first
+// part is void; its claims come behind that one, and then its sessions.
 type sessionsLetter struct {
 	head
 	Number      cluster.Stamp

@@ -94,12 +94,14 @@ type Outlived struct {
 func (*Outlived) IgnoreDeadLetterLogging() {}
 
 // Commit ends a claim: Session, which is on this node, is the client's session
-// from now on.
+// from now on. If another claim has won meanwhile the claimant is told Superseded
+// or, in a cluster, the session Outlived.
 type Commit struct {
 	ClientID   protocol.ClientID
 	Generation uint64
 	By         *actor.PID
 	Session    *actor.PID
+	Stored     int64 // as in the Claim
 }
 
 // Abort gives a claim back, or gives up waiting for it. SessionGone says that

@@ -23,12 +23,30 @@ type claimant struct {
 	pid   *actor.PID
 	peer  cluster.Peer
 	token cluster.Stamp
+	// origin is the node whose claim it is, if peer has only passed it on: it was
+	// taken for the owner by one that does not see us, or not yet.
+	origin string
 }
 
 func (c claimant) nobody() bool { return c.pid == nil && c.token == 0 }
 
 func (c claimant) is(o claimant) bool {
 	return c.token == o.token && c.peer == o.peer && (c.pid == o.pid || c.pid != nil && c.pid.Equal(o.pid))
+}
+
+// twins tells whether two claims are the same one, on two ways.
+func (t *table) twins(a, b claimant) bool {
+	return a.token == b.token && a.pid == nil && b.pid == nil && t.origin(a) == t.origin(b)
+}
+
+func (t *table) origin(c claimant) string {
+	switch {
+	case c.origin != "":
+		return c.origin
+	case c.peer == nil:
+		return t.self
+	}
+	return c.peer.Member().Name
 }
 
 // seat is where a session is, and how new its right to the client identifier.
@@ -140,11 +158,21 @@ func (t *table) claim(id protocol.ClientID, by claimant, how manner, now int64) 
 	case c.holder.is(by): // it says so again, and may not have heard of its grant
 		t.tell(by, &Granted{ClientID: id, Generation: c.gen, Session: c.session})
 		return
+	case !c.holder.nobody() && t.twins(c.holder, by):
+		if by.origin == "" {
+			c.holder = by
+			t.tell(by, &Granted{ClientID: id, Generation: c.gen, Session: c.session})
+		}
+		return
 	case how.stored:
 		if !slices.ContainsFunc(c.stored, by.is) {
 			c.stored = append(c.stored, by)
 		}
 	case c.next.is(by):
+	case !c.next.nobody() && t.twins(c.next, by):
+		if by.origin == "" { // the direct way counts
+			c.next = by
+		}
 	case how.again && c.next.token > by.token:
 		t.tell(by, &Superseded{ClientID: id})
 		return
@@ -199,8 +227,10 @@ func (t *table) hold(id protocol.ClientID, by claimant, gen uint64, now int64) {
 		c.next = claimant{}
 	}
 	switch {
-	case c.gen == gen: // the same grant, on another way
-		c.holder = by
+	case c.gen == gen: // the same grant, on another way: the direct one counts
+		if by.origin == "" {
+			c.holder = by
+		}
 	case c.holder.nobody() || c.gen < gen:
 		if !c.holder.nobody() {
 			t.tell(c.holder, &Superseded{ClientID: id})
@@ -211,10 +241,19 @@ func (t *table) hold(id protocol.ClientID, by claimant, gen uint64, now int64) {
 	}
 }
 
-// holds tells whether a claimant has the grant of a generation.
+// holds tells whether a claimant has the grant of a generation. Of a front either
+// says enough: a claim may have been granted twice when its owner crashed, and a
+// grant may have come on two ways when it was said again.
 func (t *table) holds(id protocol.ClientID, by claimant, gen uint64) bool {
 	c := t.claims[id]
-	return c != nil && c.gen == gen && c.holder.is(by)
+	switch {
+	case c == nil || c.holder.nobody():
+		return false
+	case by.pid != nil:
+		return c.holder.is(by) && (c.gen == gen || gen == 0)
+	default:
+		return c.holder.is(by) || c.gen == gen
+	}
 }
 
 // settle ends the claim of a claimant that has committed and grants the next one.
@@ -245,7 +284,7 @@ func (t *table) abort(id protocol.ClientID, by claimant, gen uint64, gone bool, 
 		c.next = claimant{}
 	}
 	c.stored = slices.DeleteFunc(c.stored, by.is)
-	if !c.holder.is(by) || gen != 0 && gen != c.gen {
+	if !t.holds(id, by, gen) {
 		if c.idle() {
 			delete(t.claims, id)
 		}

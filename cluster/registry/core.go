@@ -94,7 +94,11 @@ func (k *core) onAbort(m *Abort, now int64) {
 	if a == nil || m.Generation != 0 && m.Generation != a.gen {
 		return
 	}
-	k.giveBack(m.ClientID, a, m.SessionGone, now)
+	var gone *actor.PID
+	if m.SessionGone {
+		gone = a.session
+	}
+	k.giveBack(m.ClientID, a, gone, now)
 }
 
 func (k *core) onRelease(m *Release) {
@@ -185,11 +189,12 @@ func (k *core) read(m letter, now int64) {
 	case *commitLetter:
 		k.readCommit(p, m, now)
 	case *abortLetter:
-		by := claimant{peer: p, token: m.Token}
+		by, gone := claimant{peer: p, token: m.Token}, join(m.Address, m.Session)
 		if a := k.entry(m.ClientID, by); a != nil {
-			k.giveBack(m.ClientID, a, m.Gone, now)
+			k.giveBack(m.ClientID, a, gone, now)
 		} else if k.owner {
-			k.abort(m.ClientID, by, m.Generation, m.Gone, now)
+			k.gone(m.ClientID, gone)
+			k.abort(m.ClientID, by, m.Generation, false, now)
 		}
 	case *releaseLetter:
 		k.disown(m.ClientID, p, m.Session)

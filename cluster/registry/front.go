@@ -187,17 +187,29 @@ func (k *core) reply(by claimant, msg any) {
 	k.post(by.peer, written(by.token, msg))
 }
 
-// giveBack ends a claim without a session.
-func (k *core) giveBack(id protocol.ClientID, a *asked, gone bool, now int64) {
+// giveBack ends a claim without a session. gone is the granted one if it does not
+// answer.
+func (k *core) giveBack(id protocol.ClientID, a *asked, gone *actor.PID, now int64) {
 	k.drop(id, a)
-	if gone && a.session != nil {
-		k.onRelease(&Release{ClientID: id, Session: a.session})
-	}
+	k.gone(id, gone)
 	if k.owner {
-		k.abort(id, claimant{token: a.token}, a.last, gone, now)
+		k.abort(id, claimant{token: a.token}, a.last, false, now)
 	}
 	for _, p := range k.listeners() {
-		k.post(p, &abortLetter{ClientID: id, Token: a.token, Generation: a.last, Gone: gone})
+		l := &abortLetter{ClientID: id, Token: a.token, Generation: a.last}
+		l.Address, l.Session = split(gone)
+		k.post(p, l)
+	}
+}
+
+// gone forgets a session that does not answer, if it is still the one that is known.
+func (k *core) gone(id protocol.ClientID, session *actor.PID) {
+	if session == nil {
+		return
+	}
+	k.onRelease(&Release{ClientID: id, Session: session})
+	if session.Equal(k.find(id)) {
+		k.vacate(id)
 	}
 }
 

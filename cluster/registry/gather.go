@@ -187,7 +187,7 @@ func (k *core) forgetClaims(p cluster.Peer, ended bool, now int64) {
 				k.drop(id, a) // but not what it has said to the owner itself
 				k.post(k.up, &abortLetter{ClientID: id, Token: a.token})
 			default:
-				k.giveBack(id, a, false, now)
+				k.giveBack(id, a, nil, now)
 			}
 		}
 	}

@@ -46,7 +46,7 @@ type claimLetter struct {
 	Token      cluster.Stamp
 	Stored     bool
 	Generation uint64
-	Again      bool // it is not said for the first time
+	Again      bool   // it is not said for the first time
 	Origin     string // the node whose it is, if not the sender's
 	// Known says that another owner decides about it, and that the receiver, which
 	// has gathered, only has to know.
@@ -87,7 +87,8 @@ type abortLetter struct {
 	ClientID   string
 	Token      cluster.Stamp
 	Generation uint64
-	Gone       bool
+	Address    string // of the granted session if it does not answer
+	Session    string
 }
 
 // releaseLetter says that a session of the sender has ended.

@@ -131,6 +131,11 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 	if n.door.chain.AllowAnonymous() {
 		n.log.Warn("anonymous clients are allowed (mqtt.allow_anonymous = true)")
 	}
+	for i := range cfg.Listeners {
+		if l := &cfg.Listeners[i]; l.Type == config.ListenerAPI && !l.IsLocal() {
+			n.log.Warn("passwords of the HTTP API go over the network as they are: put a proxy with TLS before it", "listener", l.Key(), "address", l.Address)
+		}
+	}
 	return n, nil
 }
 

@@ -234,7 +234,12 @@ func (f *Node) Sources() *admin.Sources {
 			}
 			return oneListener(name)
 		},
-		Tree: func(id string, _ bool) (admin.Actor, bool) { return tree, id == "node" },
+		Tree: func(id string, _ bool) (admin.Actor, bool) {
+			if id == "node/topics" {
+				return admin.Actor{ID: id, Name: "topics", Children: []admin.Actor{{ID: "node/topics/0", Name: "0", Mailbox: 1}}}, true
+			}
+			return tree, id == "node"
+		},
 		Inspect: func(id string) (admin.Actor, bool) {
 			return find(tree.Children, func(a admin.Actor) bool { return a.ID == id })
 		},

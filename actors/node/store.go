@@ -97,12 +97,19 @@ func (k *classes) message(m *protocol.Message) bool {
 	return true
 }
 
-// unread counts and fails the receipts of messages that were told to an actor which had
-// ended already: they must not be acknowledged.
+// unread counts messages that were told to an actor which had ended already. If it
+// is to come back they must not be acknowledged. One that has ended for good has
+// nobody any more who waits for them, or they are with it on another node.
 func (n *Node) unread(_ *actor.PID, message any) {
-	if d, ok := message.(*topics.Deliver); ok {
-		n.metrics.Drop(delivery.SessionEnded.String(), uint64(len(d.Items)))
+	d, ok := message.(*topics.Deliver)
+	if !ok {
+		return
+	}
+	n.metrics.Drop(delivery.SessionEnded.String(), uint64(len(d.Items)))
+	if d.Subscriber().Crashed() || n.sessions.Closing.Load() {
 		d.Fail(errUnread)
+	} else {
+		d.Done()
 	}
 }
 

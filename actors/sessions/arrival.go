@@ -106,7 +106,7 @@ func (s *session) onChunk(c actor.Context, m *Chunk) {
 	if a == nil || !a.from.Equal(c.Sender()) || m.Generation != a.generation {
 		return // of a move that is over
 	}
-	if m.N != a.n || len(m.Data) > chunkSize || a.complete || m.CaughtUp && a.fenced {
+	if m.N != a.n || len(m.Data) > chunkSize || a.complete || m.CaughtUp && a.echoes != nil || m.Last && !a.fenced {
 		s.nonsense(m)
 		s.forsake(c, &Refused{Generation: a.generation, Code: protocol.UnspecifiedError})
 		return
@@ -114,6 +114,11 @@ func (s *session) onChunk(c actor.Context, m *Chunk) {
 	a.n++
 	if err := s.unpack(a, m.Data); err != nil {
 		s.rt.Log.Error("what another node sent of a session cannot be read", "client_id", s.id, "error", err)
+		s.nonsense(m)
+		s.forsake(c, &Refused{Generation: a.generation, Code: protocol.UnspecifiedError})
+		return
+	}
+	if a.facts == nil && (m.CaughtUp || m.Last) {
 		s.nonsense(m)
 		s.forsake(c, &Refused{Generation: a.generation, Code: protocol.UnspecifiedError})
 		return
@@ -127,7 +132,8 @@ func (s *session) onChunk(c actor.Context, m *Chunk) {
 	s.acknowledgeTo(a.from, &Taken{Generation: a.generation, N: m.N})
 	if m.CaughtUp {
 		a.echoes = make(map[identity]struct{})
-		s.fence(a)
+		s.unpackBaggage(a)
+		s.calmDown(a)
 	}
 }
 
@@ -252,12 +258,27 @@ func (s *session) unpackBaggage(a *arrival) {
 	}
 }
 
-// fence subscribes, and is done when whatever is published reaches this session.
-func (s *session) fence(a *arrival) {
-	if a.facts == nil {
-		return // the chunks are not what they should be; the next one says so
+// calmDown waits until whatever was published before is on this node. What comes later
+// was published after the other side had begun to note what it gets; and what it had
+// before that must not come here again by a longer way.
+func (s *session) calmDown(a *arrival) {
+	root, self := s.rt.System.Root, s.self
+	m := &calm{a}
+	s.rt.barrier(func() { root.Send(self, m) })
+}
+
+// calm says that whatever was published before a moment is on this node.
+type calm struct{ a *arrival }
+
+func (*calm) IgnoreDeadLetterLogging() {}
+
+// onCalm subscribes; that is done when whatever is published reaches this session.
+func (s *session) onCalm(m *calm) {
+	a := m.a
+	if a != s.arriving() {
+		return
 	}
-	s.unpackBaggage(a)
+	s.progress(a)
 	if !s.resubscribe(s.storedSubscriptions(), func() { s.fenced(a) }) {
 		s.fenced(a)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"emqttd/actors/system/metrics"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 	"emqttd/protocol/mqtt"
@@ -31,7 +32,7 @@ func TestASessionMovesWithSubscriptionsWindowAndQueue(t *testing.T) {
 			c, s := a.open("test/c", come("c", 1))
 			a.subscribe(c, s, 1, 2, "x", "y/#")
 			for _, p := range []string{"1", "2", "3", "4", "5", "6"} {
-				w.say(a, "x", p, 2)
+				a.say("x", p, 2)
 			}
 			synctest.Wait()
 			in := NewInput(nil, 1)
@@ -59,7 +60,7 @@ func TestASessionMovesWithSubscriptionsWindowAndQueue(t *testing.T) {
 			if !slices.EqualFunc(ps, want, samePacket) {
 				t.Fatalf("got  %+v\nwant %+v", ps, want)
 			}
-			w.say(a, "y/z", "7", 1)
+			a.say("y/z", "7", 1)
 			in = NewInput(nil, 2)
 			for id := protocol.PacketID(1); id <= 4; id++ {
 				in.Items = append(in.Items, InputItem{Type: mqtt.PUBREC, ID: id}, InputItem{Type: mqtt.PUBCOMP, ID: id})
@@ -69,7 +70,9 @@ func TestASessionMovesWithSubscriptionsWindowAndQueue(t *testing.T) {
 			if got := payloads(d.packets(t, mqtt.V311)); !slices.Equal(got, []string{"5", "6", "7"}) {
 				t.Errorf("then it got %v", got)
 			}
-			a.gone("c")
+			if n := a.rt.Metrics.Level(metrics.Sessions); n != 0 {
+				t.Errorf("%d sessions are left where it was", n)
+			}
 		})
 	})
 }

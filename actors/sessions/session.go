@@ -165,6 +165,8 @@ func (s *session) attached(c actor.Context) {
 		s.onImported(c, m)
 	case *Forgo:
 		s.onForgo(c, m)
+	case *calm:
+		s.onCalm(m)
 	case *final:
 		s.onFinal(c, m)
 	case *faded:

@@ -9,7 +9,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/vmihailenco/msgpack/v5"
 
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
@@ -19,18 +18,17 @@ import (
 	"emqttd/cluster"
 	"emqttd/cluster/clustertest"
 	"emqttd/cluster/registry"
+	"emqttd/cluster/routes"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 	"emqttd/protocol/topic"
 )
 
-// world is some nodes with sessions, in virtual time. What is published on one is
-// published on all that see it, in the data lane, as routes would have it.
+// world is some nodes with sessions, and the routes between them, in virtual time.
 type world struct {
-	t      *testing.T
-	net    *clustertest.World
-	nodes  []*node
-	serial uint64
+	t     *testing.T
+	net   *clustertest.World
+	nodes []*node
 }
 
 type node struct {
@@ -41,9 +39,6 @@ type node struct {
 	disk *store.Disk
 	dead bool
 }
-
-// testForward is the kind of a message that a node forwards.
-const testForward = 99_000
 
 // options of a world.
 type worldOptions struct {
@@ -60,23 +55,33 @@ func inWorld(t *testing.T, o worldOptions, f func(w *world)) {
 		for _, name := range o.nodes {
 			w.nodes = append(w.nodes, w.start(name, &o))
 		}
+		defer func() { // also of a test that has failed: nothing may stay behind in the bubble
+			w.net.Close()
+			for _, n := range w.nodes {
+				n.stop()
+			}
+			time.Sleep(time.Minute) // virtual: the framework's timers run out
+		}()
 		w.net.ConnectAll()
 		f(w)
-		w.net.Close()
-		for _, n := range w.nodes {
-			n.stop()
-		}
-		time.Sleep(time.Minute) // virtual: the framework's timers run out
 	})
 }
 
 func (w *world) start(name string, o *worldOptions) *node {
 	w.t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	system := kernel.NewSystem(log)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("node", name)
+	}
+	m := new(metrics.Registry)
+	system := kernel.NewSystem(log, kernel.WithDeadLetters(func(_ *actor.PID, message any) {
+		if d, ok := message.(*topics.Deliver); ok {
+			m.Drop("session_ended", uint64(len(d.Items)))
+			d.Done()
+		}
+	}))
 	system.ProcessRegistry.Address = clustertest.Address(name)
 	n := &node{rig: &rig{t: w.t, system: system, shards: kernel.NewShards("sessions", 2)}, net: w.net.Node(name)}
-	m := new(metrics.Registry)
 	limits := o.limits
 	ro := topics.Options{
 		Shards: 2, Ledger: &m.Ledger,
@@ -96,14 +101,14 @@ func (w *world) start(name string, o *worldOptions) *node {
 		specs = append(specs, n.disk.Spec())
 	}
 	n.rt.Router = topics.New(system, ro)
-	n.rt.Router.Cluster(name, n.net.Self().Incarnation)
+	r := routes.New(system, n.rt.Router, n.net, routes.Options{Parent: "node", Metrics: m})
+	n.rt.Behind = r.Behind
 	n.rt.Retained = retained.New(system, retained.Options{Shards: 2, Logger: log})
 	n.rt.Join(n.net, n.shards)
 	cluster.Post(system, n.net, "node/sessions/", "test/")
-	n.net.HandleData(testForward, n.forwarded)
 	var err error
 	n.root, err = kernel.StartRoot(system, "node", append(specs,
-		n.rt.Retained.Spec(), n.rt.Router.Spec(), n.rt.Registry.Spec(), n.shards.Spec(),
+		n.rt.Retained.Spec(), n.rt.Router.Spec(), r.Spec(), n.rt.Registry.Spec(), n.shards.Spec(),
 	), func(err error) { w.t.Error(err) })
 	if err != nil {
 		w.t.Fatal(err)
@@ -136,43 +141,14 @@ func (n *node) stop() {
 	}
 }
 
-// forwarded is a message of another node: it is told when this returns.
-func (n *node) forwarded(_ cluster.Peer, body []byte) {
-	var r messageRecord
-	if err := msgpack.Unmarshal(body, &r); err != nil {
-		n.t.Error(err)
-		return
-	}
-	m, err := r.message()
-	if err != nil {
-		n.t.Error(err)
-		return
-	}
-	n.local(m)
-}
-
-func (n *node) local(m *protocol.Message) {
+// say publishes a message on a node.
+func (n *node) say(name, payload string, q protocol.QoS) {
 	b := n.rt.Router.NewBatch()
-	b.Publish(m)
+	b.Publish(&protocol.Message{
+		Topic: topic.Name(name), Payload: []byte(payload), QoS: q, Arrived: time.Now().UnixMilli(),
+	})
 	b.Flush(true)
 	b.Release()
-}
-
-// say publishes a message on a node; whoever sees that node gets it, too.
-func (w *world) say(n *node, name, payload string, q protocol.QoS) {
-	w.serial++
-	m := &protocol.Message{
-		Topic: topic.Name(name), Payload: []byte(payload), QoS: q, Arrived: time.Now().UnixMilli(),
-		Origin: n.net.Self().Incarnation, Serial: w.serial,
-	}
-	body, err := msgpack.Marshal(messageToRecord(m))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, p := range n.net.Peers() {
-		p.SendData(testForward, body, nil)
-	}
-	n.local(m)
 }
 
 // move has a new connection on a node ask for the session that is at from.

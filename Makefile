@@ -160,9 +160,10 @@ cover: ## measure what the tests cover; coverage.out
 	go tool cover -func=coverage.out | tail -1
 
 .PHONY: soak
-soak: ## kill actors under load for SOAKTIME (30m), cut the power 2,000 times, kill the program 100 times, overload it
+soak: $(CONSUL) ## kill actors under load for SOAKTIME (30m), cut the power 2,000 times, kill the program 100 times, overload it, split five nodes
 	TEST_CRASHES=2000 go test -count=1 -timeout 2h -run 'PowerLoss|NoFailureOfTheDisk' -v ./tests/durability
 	TEST_KILLS=100 go test -count=1 -timeout 1h -run KilledProcess -v ./tests/durability
+	TEST_CLUSTER=long go test -count=1 -timeout 2h -v ./tests/cluster
 	TEST_OVERLOAD=60s go test -count=1 -timeout 10m -run OverloadedNode -v ./tests/scenario
 	TEST_STAMPEDE=$(SOAKTIME) go test -race -count=1 -timeout 24h -run Stampede -v ./tests/scenario
 

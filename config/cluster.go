@@ -25,8 +25,8 @@ type Cluster struct {
 	Name string `conf:"name" validate:"required,max=255"`
 	// Discovery is Manual, Static or Consul.
 	Discovery string `conf:"discovery"`
-	// Autoclean is how long a node must have been down before it is forgotten.
-	// Consul does not go below a minute.
+	// Autoclean is how long a node must have given no sign of life before Consul
+	// forgets it, which does not do so within a minute.
 	Autoclean time.Duration `conf:"autoclean" validate:"min=1m"`
 	// Seeds are host:port of nodes, for Static.
 	Seeds []string `conf:"static.seeds"`

@@ -19,7 +19,7 @@ func clusterKeys() []Key {
 			},
 			Key{
 				Name: "cluster.autoclean", Kind: Duration, Default: "5m",
-				Doc: "How long a node must have been down before it is forgotten, in Consul too; at least 1m.",
+				Doc: "How long a node must have given no sign of life before Consul forgets it; at least 1m.",
 			}),
 		ignored(s, "a partition heals by itself, without a restart",
 			Key{Name: "cluster.autoheal", Kind: Flag, Default: "on", Doc: "Repair a partition automatically."}),

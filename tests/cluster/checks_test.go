@@ -56,11 +56,11 @@ func (n *node) route(filter string) string { return filter + " -> " + n.NodeName
 
 // places says on which nodes a client identifier is connected, and has a session.
 func places(id string, nodes []*node) (connected, sessions []string) {
-	for _, n := range nodes {
-		if strings.HasPrefix(n.ctl("clients", "show", id), "Client("+id+",") {
+	for _, n := range nodes { // what is asked for by name is looked for on all nodes
+		if strings.Contains("\n"+n.ctl("clients", "list"), "\nClient("+id+",") {
 			connected = append(connected, n.NodeName())
 		}
-		if strings.HasPrefix(n.ctl("sessions", "show", id), "Session("+id+",") {
+		if strings.Contains("\n"+n.ctl("sessions", "list"), "\nSession("+id+",") {
 			sessions = append(sessions, n.NodeName())
 		}
 	}

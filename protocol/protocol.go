@@ -63,6 +63,9 @@ type Message struct {
 	// Sys marks what the broker says of itself ($SYS): it is not counted as
 	// traffic.
 	Sys bool
+	// Tag names what a trace remembers of the message; 0 if it is not traced. It
+	// is set before the message is published.
+	Tag uint32
 }
 
 // Size is what a message counts for in a bound by bytes: its contents and a

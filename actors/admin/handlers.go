@@ -62,6 +62,9 @@ func coreHandlers() []*Handler {
 			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
 		}},
 		storeHandler(),
+		explainHandler(),
+		traceHandler(),
+		logHandler(),
 		{Name: "help", Run: help, Usage: []Usage{{"help [<Command>]", "Show this help, or that of a command"}}},
 		{Name: "node", Run: node, Hidden: true, Usage: []Usage{
 			{"node ping", "Ask whether the node runs"},

@@ -9,6 +9,7 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/system/trace"
 )
 
 // Sources is everything that the admin actor and the HTTP API know of the node: functions that actors/node fills in.
@@ -63,6 +64,18 @@ type Sources struct {
 	StopListener  func(name string) error
 	// ReloadListener has it read certificates again, or all where name is empty.
 	ReloadListener func(name string) error
+
+	// What explains why messages were or were not delivered, line by line. An error says what cannot be explained.
+	ExplainClient  func(id string) ([]string, error)
+	ExplainTopic   func(topic string) ([]string, error)
+	ExplainMessage func(tag string) ([]string, error)
+
+	Trace *trace.Tracer
+	// Path is where a file is that an operator names, relative to the node's home.
+	Path func(string) string
+	// LogLevel is the lowest level that the log writes; SetLogLevel changes it until the node stops.
+	LogLevel    func() string
+	SetLogLevel func(level string) error
 
 	// Tree returns the supervision tree below the actor with this id ("node" is the root). The children of shards are
 	// counted; they are listed too when all is true.

@@ -275,6 +275,9 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 	}
 	c.reader.c, c.reader.session, c.reader.ephemeral = c, m.Session, a.expiry == 0
 	c.reader.enhanced = a.enhanced
+	if tap := c.tap(); tap != nil {
+		tap.Say("connected by " + c.listener.Name)
+	}
 	c.came = true
 	c.rt.tellConnected(c.client, protocol.Success) // before anything that the client does
 	c.reader.run(a.rest)
@@ -435,6 +438,9 @@ func (c *connection) stop(ctx actor.Context) {
 		ctx.Send(c.session, &sessions.Detach{
 			Generation: c.gen, Normal: c.done.normal, Expiry: c.done.expiry, HasExpiry: c.done.hasExpiry,
 		})
+	}
+	if tap := c.tap(); tap != nil {
+		tap.Say("disconnected: " + c.done.reason)
 	}
 	if c.came && c.done.reason != "conflict" { // else another connection of it has come
 		c.rt.Presence.Disconnected(c.client.ClientID, c.client.Username, c.done.reason)

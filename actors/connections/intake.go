@@ -8,8 +8,10 @@ import (
 
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
+	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
+	"emqttd/actors/system/trace"
 	"emqttd/actors/topics"
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
@@ -26,6 +28,7 @@ type intake struct {
 	input *sessions.Input
 	acks  *[]byte
 	slab  slab
+	tap   *trace.Tap // nil if the client is not traced
 	pub   mqtt.Publish
 
 	packets, pings, pubacks, disconnects uint64
@@ -48,6 +51,9 @@ var errServerPacket = &mqtt.Error{
 // many bytes of the read are still to be handled, the packet included.
 func (in *intake) packet(h mqtt.Header, body []byte, left int) *readerDone {
 	in.packets++
+	if in.tap != nil {
+		in.tap.Received(h, body, in.r.c.client.Version)
+	}
 	switch h.Type {
 	case mqtt.PUBLISH:
 		return in.publish(h, body, left)
@@ -109,7 +115,7 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if !r.c.identity.MayPublish(p.Topic) {
 		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
 		if r.c.rt.DenyDisconnects {
-			r.c.rt.Metrics.DropUnmatched(rejected[protocol.NotAuthorized], 1)
+			in.drop(rejected[protocol.NotAuthorized], p)
 			return &readerDone{reason: "acl_denied", code: protocol.NotAuthorized}
 		}
 		in.reject(p, protocol.NotAuthorized)
@@ -123,6 +129,9 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	}
 	m := in.slab.message(p, left)
 	m.From, m.Arrived = r.c.client.ClientID, in.now
+	if in.tap != nil {
+		in.tap.Tag(m)
+	}
 	if p.HasMessageExpiry {
 		m.Expires = in.now + int64(p.MessageExpiry)*1000
 	}
@@ -230,7 +239,7 @@ var rejected = map[protocol.ReasonCode]string{
 // cannot be told and gets its acknowledgement. [MQTT-3.3.5-2]
 func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
 	c := in.r.c
-	c.rt.Metrics.DropUnmatched(rejected[code], 1)
+	in.drop(rejected[code], p)
 	if p.QoS == protocol.AtMostOnce {
 		return
 	}
@@ -249,6 +258,18 @@ func (in *intake) reject(p *mqtt.Publish, code protocol.ReasonCode) {
 	}
 	a := in.answer()
 	*a = ack.Append(*a, c.client.Version)
+}
+
+// drop counts a message that is not taken, and remembers why.
+func (in *intake) drop(reason string, p *mqtt.Publish) {
+	m := in.r.c.rt.Metrics
+	m.DropUnmatched(reason, 1)
+	if m.Recent.Wants(in.now) {
+		m.Recent.Note(ledger.Drop{At: in.now, Reason: reason, Topic: string(p.Topic), From: in.r.c.client.ClientID})
+	}
+	if in.tap != nil {
+		in.tap.Say("rejected: " + reason)
+	}
 }
 
 func (in *intake) hand(it sessions.InputItem) {

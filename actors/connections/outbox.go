@@ -17,6 +17,7 @@ type outboxOwner interface {
 	drained()     // there is room again, after Send had said there was not
 	failed(error) // the connection cannot be written to any more
 	written(n uint64)
+	sending(packets []byte) // before they go
 }
 
 // outbox collects what goes to one client and writes it: at once, on the
@@ -40,6 +41,7 @@ type outbox struct {
 
 // Send implements sessions.Outbox.
 func (o *outbox) Send(p []byte) int {
+	o.owner.sending(p)
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()

@@ -82,6 +82,7 @@ type fakeOwner struct {
 
 func (o *fakeOwner) drained()         { o.mu.Lock(); o.drains++; o.mu.Unlock() }
 func (o *fakeOwner) failed(err error) { o.mu.Lock(); o.errs = append(o.errs, err); o.mu.Unlock() }
+func (o *fakeOwner) sending([]byte)   {}
 func (o *fakeOwner) written(n uint64) { o.mu.Lock(); o.total += n; o.mu.Unlock() }
 
 func (o *fakeOwner) seen() (drains int, errs []error, written uint64) {

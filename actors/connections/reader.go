@@ -151,7 +151,7 @@ func (r *reader) consume(data []byte) *readerDone {
 	}
 	now := time.Now().UnixMilli()
 	r.c.lastSeen.Store(-now)
-	in := intake{r: r, now: now, bytes: len(data) - len(r.held)}
+	in := intake{r: r, now: now, bytes: len(data) - len(r.held), tap: r.c.tap()}
 	var done *readerDone
 	r.need = 0
 	for len(data) > 0 && done == nil {

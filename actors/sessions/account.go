@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"emqttd/actors/system/ledger"
+	"emqttd/actors/system/trace"
 	"emqttd/protocol/delivery"
 )
 
@@ -35,6 +36,12 @@ func (s *session) account(out *delivery.Out) {
 	}
 	if len(out.Lost) > 0 {
 		s.note(out)
+	}
+	if len(out.Steps) > 0 {
+		now := unixMilli()
+		for _, x := range out.Steps {
+			s.rt.Trace.Note(x.Tag, trace.Step{At: now, ClientID: s.id, What: x.What})
+		}
 	}
 }
 

@@ -242,6 +242,9 @@ type InfoResult struct {
 	Subscriptions int
 	Delivery      delivery.Info
 	Filters       []SubscriptionInfo // if asked for
+	// Oldest is when what has waited longest for its acknowledgement was sent,
+	// Unix milliseconds; 0 if nothing does. If Filters were asked for.
+	Oldest int64
 }
 
 // SubscriptionInfo is one subscription.

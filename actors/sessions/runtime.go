@@ -30,6 +30,7 @@ import (
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/metrics"
+	"emqttd/actors/system/trace"
 	"emqttd/actors/topics"
 	"emqttd/cluster"
 	"emqttd/cluster/registry"
@@ -57,6 +58,8 @@ type Runtime struct {
 	// Durable tells whether the session that an Attach makes is kept on disk
 	// (durability class disk). nil: none is.
 	Durable func(*Attach) bool
+	// Trace follows what is traced.
+	Trace trace.Tracer
 	// Closing is set when the node begins to stop: what ends from then on has
 	// not ended, but rests in the store.
 	Closing atomic.Bool
@@ -145,10 +148,17 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 // may be called from any goroutine; the batch belongs to the caller.
 func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.ReasonCode {
 	b.Stamp(m)
+	if rt.Trace.On() {
+		rt.Trace.Published(m)
+	}
 	if m.Retain {
 		rt.retain(b, m) // [MQTT-3.3.1-5]
 	}
-	if b.Publish(m) > 0 {
+	n := b.Publish(m)
+	if m.Tag != 0 {
+		rt.Trace.Matched(m.Tag, n)
+	}
+	if n > 0 {
 		return protocol.Success
 	}
 	if !m.Sys {

@@ -386,6 +386,7 @@ func (s *session) info(filters bool) *InfoResult {
 		r.Client, r.Conn = s.link.client, s.link.pid
 	}
 	if filters {
+		r.Oldest = s.state.Oldest()
 		for _, x := range s.subs.list {
 			r.Filters = append(r.Filters, SubscriptionInfo{Text: x.text, Options: x.options})
 		}

@@ -99,8 +99,10 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		case t == mqtt.PUBCOMP: // it was delivered when PUBREC came
 		case rc.IsError():
 			out.Refused++
+			out.step(f.msg, StepRefused)
 		default:
 			out.Delivered++
+			out.step(f.msg, StepArrived)
 		}
 		s.finished(out, &f.item, false)
 		s.window.remove(f)
@@ -113,6 +115,7 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		s.finished(out, &f.item, false)
 		s.window.taken++
 		out.Delivered++
+		out.step(f.msg, StepArrived)
 		f.phase, f.sent = awaitPubcomp, now
 		f.item = item{qos: f.qos, seq: f.seq}
 		s.changed()

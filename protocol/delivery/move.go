@@ -164,5 +164,5 @@ func (s *State) Arrive(out *Out, x *Item) {
 	s.take(out, &it)
 	s.changed()
 	s.room()
-	s.enqueuedOne(out)
+	s.enqueuedOne(out, it.msg)
 }

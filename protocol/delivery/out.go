@@ -69,6 +69,8 @@ type Out struct {
 	// Dropped counts messages that ended, by reason; Lost names the first of them.
 	Dropped [numReasons]int
 	Lost    []Lost
+	// Steps are what happened to messages that are traced.
+	Steps []Step
 	// Watermark says that the queue has passed one.
 	Watermark Watermark
 	// Acked counts deliveries that the client has acknowledged in full.
@@ -95,15 +97,47 @@ func (o *Out) Reset() {
 	o.Delivered, o.Refused = 0, 0
 	o.Dropped = [numReasons]int{}
 	clear(o.Lost)
-	o.Lost = o.Lost[:0]
+	o.Lost, o.Steps = o.Lost[:0], o.Steps[:0]
 	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}
 }
 
 func (o *Out) drop(r Reason, m *protocol.Message) {
 	o.Dropped[r]++
-	if m != nil && len(o.Lost) < maxLost {
+	if m == nil {
+		return
+	}
+	if len(o.Lost) < maxLost {
 		o.Lost = append(o.Lost, Lost{Message: m, Reason: r})
+	}
+	o.step(m, reasonSteps[r])
+}
+
+// Step is what happened to a message that is traced.
+type Step struct {
+	Tag  uint32
+	What string
+}
+
+// What happens to messages, and "dropped: " with a Reason.
+const (
+	StepQueued  = "queued"
+	StepSent    = "sent"
+	StepArrived = "acknowledged"
+	StepRefused = "refused by the client"
+)
+
+var reasonSteps = func() (texts [numReasons]string) {
+	for r, name := range reasonNames {
+		texts[r] = "dropped: " + name
+	}
+	return texts
+}()
+
+// step notes what happened to a message if it is traced.
+func (o *Out) step(m *protocol.Message, what string) {
+	if m.Tag != 0 {
+		o.Steps = append(o.Steps, Step{m.Tag, what})
 	}
 }
 
@@ -153,6 +187,7 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	if p.TopicAlias != 0 && !known {
 		o.Aliases.learned(name, p.TopicAlias)
 	}
+	o.step(it.msg, StepSent)
 	switch it.qos {
 	case protocol.AtMostOnce:
 		o.Delivered++

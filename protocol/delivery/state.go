@@ -189,7 +189,7 @@ func (s *State) enqueue(out *Out, it item) {
 	s.busy()
 	if s.journal != nil {
 		s.enqueueKept(out, it)
-		s.enqueuedOne(out)
+		s.enqueuedOne(out, it.msg)
 		return
 	}
 	l := s.limits
@@ -207,10 +207,11 @@ func (s *State) enqueue(out *Out, it item) {
 	if s.noted {
 		s.take(out, &it)
 	}
-	s.enqueuedOne(out)
+	s.enqueuedOne(out, it.msg)
 }
 
-func (s *State) enqueuedOne(out *Out) {
+func (s *State) enqueuedOne(out *Out, m *protocol.Message) {
+	out.step(m, StepQueued)
 	s.enqueued++
 	l := s.limits
 	if l.HighWatermark > 0 && !s.high && s.queue.n > l.HighWatermark {

@@ -18,6 +18,7 @@ import (
 	"emqttd/actors/admin"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/system/trace"
 	"emqttd/protocol/topic"
 )
 
@@ -40,6 +41,8 @@ type Node struct {
 	Held             admin.SessionContents
 	AlarmRows        []admin.AlarmInfo
 	Operators        *operators.Accounts
+	Trace            trace.Tracer
+	LogLevel         string
 	Events           events.Hub
 }
 
@@ -261,7 +264,19 @@ func (f *Node) Sources() *admin.Sources {
 			loads := []admin.ActorLoad{{ID: "node/admin", Mailbox: 3, Rate: 0.5}, {ID: "node/sessions/1", Rate: 120}, {ID: "node/topics/0", Mailbox: 3, Rate: 7}}
 			return loads[:min(limit, len(loads))], 5
 		},
-		Actors: func() int { return 1234 },
+		Actors:        func() int { return 1234 },
+		ExplainClient: func(id string) ([]string, error) { return []string{"client " + id}, nil },
+		ExplainTopic:  func(name string) ([]string, error) { return []string{"topic " + name}, nil },
+		ExplainMessage: func(tag string) ([]string, error) {
+			_, err := trace.ParseTag(tag)
+			return []string{"message " + tag}, err
+		},
+		Trace: &f.Trace, Path: func(p string) string { return p },
+		LogLevel: func() string { return f.LogLevel },
+		SetLogLevel: func(level string) error {
+			f.LogLevel = level
+			return nil
+		},
 		RetainedTopics: func(cursor string, limit int) ([]string, string) {
 			return pages(f.Retained, cursor, limit)
 		},

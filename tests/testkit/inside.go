@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/admin"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/metrics"
 )
@@ -87,6 +88,19 @@ func Get[T any](t testing.TB, b *Broker, path string) []T {
 		t.Fatalf("GET %s: %v in %s", path, err, body)
 	}
 	return answer.Result.Objects
+}
+
+// Command asks the admin actor of the node, as emqttd_ctl does, for the first page
+// of a command's answer.
+func (b *Broker) Command(t testing.TB, args ...string) (text string, exitCode int) {
+	t.Helper()
+	f := b.System().Root.RequestFuture(b.System().NewLocalPID("node/admin"), &admin.Command{Args: args}, Patience)
+	answer, err := f.Result()
+	if err != nil {
+		t.Fatalf("emqttd_ctl %q: %v", args, err)
+	}
+	r := answer.(*admin.Result)
+	return r.Text, r.ExitCode
 }
 
 // Balanced waits until every message is accounted for: at a quiet point, when

@@ -14,29 +14,38 @@ import (
 // sink is one destination. Writers get whole lines, one call each, one at a time.
 type sink struct {
 	w     io.Writer
-	level slog.Level
+	level *slog.LevelVar
 	mu    *sync.Mutex
 }
 
 // handler formats records and hands them to the sinks.
 type handler struct {
 	sinks  *[]sink
-	min    slog.Level // the lowest level that any sink wants
-	attrs  []byte     // of WithAttrs, formatted already: " key=value"
-	prefix string     // of WithGroup: "group."
+	level  *slog.LevelVar // of console and console file
+	min    *slog.LevelVar // the lowest level that any sink wants
+	attrs  []byte         // of WithAttrs, formatted already: " key=value"
+	prefix string         // of WithGroup: "group."
 }
 
 func (h *handler) ready() {
-	h.min = levelNone
+	h.min = new(slog.LevelVar)
 	for i := range *h.sinks {
-		s := &(*h.sinks)[i]
-		s.mu = new(sync.Mutex)
-		h.min = min(h.min, s.level)
+		(*h.sinks)[i].mu = new(sync.Mutex)
 	}
+	h.measure()
+}
+
+// measure finds the lowest level again.
+func (h *handler) measure() {
+	lowest := levelNone
+	for i := range *h.sinks {
+		lowest = min(lowest, (*h.sinks)[i].level.Level())
+	}
+	h.min.Set(lowest)
 }
 
 // Enabled implements slog.Handler.
-func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.min }
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.min.Level() }
 
 // lines holds buffers between records: a broker that logs should not work for the collector.
 var lines = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
@@ -66,7 +75,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	var err error
 	for i := range *h.sinks {
 		s := &(*h.sinks)[i]
-		if r.Level < s.level {
+		if r.Level < s.level.Level() {
 			continue
 		}
 		s.mu.Lock()

@@ -78,11 +78,12 @@ type Log struct {
 func Open(c *config.Config, console io.Writer) (*Log, error) {
 	var errs []error
 	l := new(Log)
-	h := &handler{sinks: new([]sink)}
+	h := &handler{sinks: new([]sink), level: new(slog.LevelVar)}
 	level, err := ParseLevel(c.Log.Level)
 	errs = append(errs, err)
-	add := func(w io.Writer, level slog.Level) { *h.sinks = append(*h.sinks, sink{w: w, level: level}) }
-	file := func(f config.LogFile, level slog.Level) {
+	h.level.Set(level)
+	add := func(w io.Writer, level *slog.LevelVar) { *h.sinks = append(*h.sinks, sink{w: w, level: level}) }
+	file := func(f config.LogFile, level *slog.LevelVar) {
 		if f.File == "" {
 			return
 		}
@@ -95,13 +96,13 @@ func Open(c *config.Config, console io.Writer) (*Log, error) {
 		add(r, level)
 	}
 	if c.Log.Console == "console" || c.Log.Console == "both" {
-		add(console, level)
+		add(console, h.level)
 	}
 	if c.Log.Console == "file" || c.Log.Console == "both" {
-		file(c.Log.ConsoleFile, level)
+		file(c.Log.ConsoleFile, h.level)
 	}
-	file(c.Log.Info, slog.LevelInfo)
-	file(c.Log.Error, slog.LevelError)
+	file(c.Log.Info, fixed(slog.LevelInfo))
+	file(c.Log.Error, fixed(slog.LevelError))
 	errs = append(errs, l.openCrash(c))
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -109,6 +110,45 @@ func Open(c *config.Config, console io.Writer) (*Log, error) {
 	h.ready()
 	l.Logger = slog.New(h)
 	return l, nil
+}
+
+func fixed(level slog.Level) *slog.LevelVar {
+	v := new(slog.LevelVar)
+	v.Set(level)
+	return v
+}
+
+// errForeign says that a logger is none that Open made.
+var errForeign = errors.New("the level of this log cannot be changed")
+
+// Level is EMQ's name of the lowest level that the console and the console file of
+// a logger of ours get.
+func Level(l *slog.Logger) string {
+	h, ok := l.Handler().(*handler)
+	switch {
+	case !ok:
+		return "unknown"
+	case h.level.Level() == levelNone:
+		return "none"
+	default:
+		return levelName(h.level.Level())
+	}
+}
+
+// SetLevel changes that level, from any goroutine, for all loggers that were
+// derived from the same Log. The info and the error file keep theirs.
+func SetLevel(l *slog.Logger, name string) error {
+	level, err := ParseLevel(name)
+	if err != nil {
+		return err
+	}
+	h, ok := l.Handler().(*handler)
+	if !ok {
+		return errForeign
+	}
+	h.level.Set(level)
+	h.measure()
+	return nil
 }
 
 // openCrash has the runtime write what it prints at a fatal crash to a file too.

@@ -155,11 +155,38 @@ func TestOpenNamesEveryFileThatCannotBeWritten(t *testing.T) {
 }
 
 func BenchmarkRecord(b *testing.B) {
-	h := &handler{sinks: &[]sink{{w: io.Discard, level: slog.LevelInfo}}}
+	h := &handler{sinks: &[]sink{{w: io.Discard, level: fixed(slog.LevelInfo)}}}
 	h.ready()
 	log := slog.New(h)
 	b.ReportAllocs()
 	for b.Loop() {
 		log.LogAttrs(context.Background(), slog.LevelInfo, "client connected", slog.String("client_id", "c1"), slog.Int("port", 1883))
+	}
+}
+
+func TestTheLevelOfTheConsoleChangesWhileItRuns(t *testing.T) {
+	var console bytes.Buffer
+	c := quietConfig(t)
+	c.Log.Console, c.Log.Level = "console", "warning"
+	c.Log.Error = config.LogFile{File: "log/error.log"}
+	l := open(t, c, &console)
+	child := l.With("node", "n")
+	child.Debug("before")
+	if err := SetLevel(child, "debug"); err != nil || Level(l.Logger) != "debug" {
+		t.Fatalf("%v, level %s", err, Level(child))
+	}
+	child.Debug("now")
+	if err := SetLevel(l.Logger, "none"); err != nil || Level(child) != "none" {
+		t.Fatalf("%v, level %s", err, Level(child))
+	}
+	child.Error("after")
+	if got := console.String(); strings.Contains(got, "before") || !strings.Contains(got, "now") || strings.Contains(got, "after") {
+		t.Errorf("the console has %q", got)
+	}
+	if got := read(t, c, "log/error.log"); !strings.Contains(got, "after") || strings.Contains(got, "now") {
+		t.Errorf("the error file has %q", got)
+	}
+	if err := SetLevel(child, "loud"); err == nil {
+		t.Error("a level that there is not was taken")
 	}
 }

@@ -42,7 +42,6 @@ type stories struct {
 	mu   sync.Mutex
 	next uint32
 	ring []*Story // by tag modulo storyCount
-
 }
 
 // begin opens the story of a message and returns its tag.

@@ -20,6 +20,7 @@ import (
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
+	"emqttd/cluster/clustertest"
 	"emqttd/cluster/registry"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
@@ -35,6 +36,7 @@ type rig struct {
 	rt     *Runtime
 	l      *Listener
 	root   *actor.PID
+	net    *clustertest.Net // nil on a node alone
 
 	mu     sync.Mutex
 	closed []string // what Listener.Closed was told

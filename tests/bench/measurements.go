@@ -161,6 +161,15 @@ var measurements = []measurement{
 		nil,
 	},
 	{
+		"200 API requests a second", "", "",
+		[]figure{
+			{"p99 of a round trip without", "ms", 0, false, plain("quiet_ms")},
+			{"p99 with", "ms", 0, false, plain("asked_ms")},
+			{"more", "%", 10, false, plain("more_percent")},
+		},
+		apiLoad,
+	},
+	{
 		"idle TLS connections", "", "",
 		[]figure{{"RSS of one with session and subscription", "KB", 17, false, plain("rss_per_subscribed")}},
 		idleTLS,

@@ -445,6 +445,9 @@ func (c *connection) stop(ctx actor.Context) {
 	if c.came && c.done.reason != "conflict" { // else another connection of it has come
 		c.rt.Presence.Disconnected(c.client.ClientID, c.client.Username, c.done.reason)
 	}
+	if c.came {
+		c.rt.hookDisconnected(c.client, c.done.reason)
+	}
 	c.box.finish()
 	c.flow.Close()
 	if c.rt.PublishRate > 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"emqttd/actors/hooks"
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
 	"emqttd/actors/system/ledger"
@@ -30,6 +31,7 @@ type intake struct {
 	slab  slab
 	tap   *trace.Tap // nil if the client is not traced
 	pub   mqtt.Publish
+	by    *hooks.Client // the client as plugins see it; nil while nobody asks
 
 	packets, pings, pubacks, disconnects uint64
 	published                            [3]uint64
@@ -146,7 +148,7 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 	if in.batch == nil {
 		in.batch = r.c.rt.Sessions.Router.NewBatch()
 	}
-	code := r.c.rt.Sessions.Publish(in.batch, m)
+	code := r.c.rt.Sessions.Publish(in.batch, m, in.publisher())
 	if p.QoS == protocol.AtLeastOnce {
 		in.puback(p.PacketID, code)
 	}
@@ -327,9 +329,9 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 			in.r.c.rt.Log.Info("subscription denied by the access list", "client_id", in.r.c.client.ClientID, "filter", q.Text)
 			q.Denied = protocol.NotAuthorized
 		}
-		mount(&q, in.r.c.client.Mount)
 		m.Requests = append(m.Requests, q)
 	}
+	in.r.c.filters(hooks.ClientSubscribe, m.Requests)
 	in.tell(m)
 	return nil
 }
@@ -362,9 +364,9 @@ func (in *intake) unsubscribe(h mqtt.Header, body []byte) *readerDone {
 		if err != nil {
 			return in.r.violation(err)
 		}
-		mount(&q, in.r.c.client.Mount)
 		m.Requests = append(m.Requests, q)
 	}
+	in.r.c.filters(hooks.ClientUnsubscribe, m.Requests)
 	in.tell(m)
 	return nil
 }

@@ -3,6 +3,7 @@ package connections
 import (
 	"strings"
 
+	"emqttd/actors/hooks"
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/presence"
 	"emqttd/protocol"
@@ -11,6 +12,7 @@ import (
 
 // tellConnected tells presence how a CONNECT was answered.
 func (rt *Runtime) tellConnected(c *sessions.Client, code protocol.ReasonCode) {
+	rt.hookConnected(c, code)
 	if rt.Presence.On() {
 		rt.Presence.Connected(&presence.Client{
 			ID: c.ClientID, Username: c.Username, IP: c.Peer, Clean: c.Clean, Version: byte(c.Version),
@@ -20,11 +22,15 @@ func (rt *Runtime) tellConnected(c *sessions.Client, code protocol.ReasonCode) {
 
 // tellRefused is tellConnected for a CONNECT that got no further than this.
 func (h *handshake) tellRefused(code protocol.ReasonCode) {
-	if !h.rt.Presence.On() {
+	if !h.rt.Presence.On() && !h.rt.Sessions.Hooks.Used(hooks.ClientConnected) {
 		return
 	}
 	p := &h.connect
 	ip, _ := address(h.t.RemoteAddr())
+	h.rt.hookConnected(&sessions.Client{ClientID: strings.Clone(p.ClientID), Username: strings.Clone(p.UserName), Peer: ip}, code)
+	if !h.rt.Presence.On() {
+		return
+	}
 	h.rt.Presence.Connected(&presence.Client{
 		ID: strings.Clone(p.ClientID), Username: strings.Clone(p.UserName), IP: ip, Clean: p.CleanStart, Version: byte(p.Version),
 	}, connackByte(p.Version, code))

@@ -164,8 +164,11 @@ func (h *Hooks) chains() [points]attachable {
 }
 
 // Used tells whether a point has functions: whoever has to prepare arguments asks
-// before.
+// before. nil Hooks have none.
 func (h *Hooks) Used(at Point) bool {
+	if h == nil {
+		return false
+	}
 	switch at {
 	case MessagePublish:
 		return h.messagePublish.load() != nil

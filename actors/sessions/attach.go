@@ -145,6 +145,7 @@ func (s *session) make(kept bool) {
 		s.state = delivery.New(s.rt.Limits)
 	}
 	s.register()
+	s.tellCreated()
 }
 
 // refuse ends an actor that cannot become a session.

@@ -233,13 +233,17 @@ func (s *session) complete(x *exchange) {
 
 // tell tells who listens which filters have come or gone.
 func (s *session) tell(x *exchange) {
-	if s.rt.OnFilter == nil || x.done != nil { // restored
+	if x.done != nil { // restored
 		return
 	}
 	for i := range x.requests {
-		if !x.codes[i].IsError() && x.codes[i] != protocol.NoSubscriptionExisted {
+		if x.codes[i].IsError() || x.codes[i] == protocol.NoSubscriptionExisted {
+			continue
+		}
+		if s.rt.OnFilter != nil {
 			s.rt.OnFilter(s.id, &x.requests[i], x.remove)
 		}
+		s.tellFilter(&x.requests[i], x.remove)
 	}
 }
 

@@ -106,7 +106,7 @@ func (t *turn) receive(it *InputItem) {
 		if t.batch == nil {
 			t.batch = s.rt.Router.NewBatch()
 		}
-		code = s.rt.Publish(t.batch, it.Message)
+		code = s.rt.Publish(t.batch, it.Message, s.publisher())
 		t.received = append(t.received, it.ID)
 	}
 	t.pubrecs++

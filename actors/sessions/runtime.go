@@ -24,6 +24,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/store"
@@ -67,6 +68,8 @@ type Runtime struct {
 	Alarm func(alarm.Alarm)
 
 	Census Census
+	// Hooks are where plugins take part; nil: nowhere.
+	Hooks *hooks.Hooks
 	// OnFilter, if not nil, is told of subscriptions that have come into effect, or,
 	// removed, have ended at the wish of a client or an operator. It must not block.
 	OnFilter func(id protocol.ClientID, r *Request, removed bool)
@@ -145,8 +148,14 @@ func (rt *Runtime) lost(_ kernel.Class, msg any) {
 
 // Publish hands a message to its subscribers' batch and to the retained store,
 // and returns what to acknowledge it with: Success, or NoMatchingSubscribers. It
-// may be called from any goroutine; the batch belongs to the caller.
-func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.ReasonCode {
+// may be called from any goroutine; the batch belongs to the caller. by is who
+// publishes it, as plugins see him, and may be nil: then they know m.From.
+func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message, by *hooks.Client) protocol.ReasonCode {
+	if rt.Hooks.Used(hooks.MessagePublish) && !m.Sys {
+		if m = rt.hook(m, by); m == nil {
+			return protocol.Success
+		}
+	}
 	b.Stamp(m)
 	if rt.Trace.On() {
 		rt.Trace.Published(m)
@@ -171,6 +180,18 @@ func (rt *Runtime) Publish(b *topics.Batch, m *protocol.Message) protocol.Reason
 	return protocol.NoMatchingSubscribers
 }
 
+// hook lets plugins look at a message; nil: it is not to be published.
+func (rt *Runtime) hook(m *protocol.Message, by *hooks.Client) *protocol.Message {
+	if by == nil {
+		by = &hooks.Client{ID: m.From}
+	}
+	next := rt.Hooks.Publish(by, m)
+	if next == nil {
+		rt.Metrics.DropUnmatched("hook", 1)
+	}
+	return next
+}
+
 // retain hands a message to the retained store; a publisher of QoS 1 or 2 waits
 // until it is safe.
 func (rt *Runtime) retain(b *topics.Batch, m *protocol.Message) {
@@ -186,7 +207,7 @@ func (rt *Runtime) retain(b *topics.Batch, m *protocol.Message) {
 // PublishOne publishes a single message without ever waiting for a receiver.
 func (rt *Runtime) PublishOne(m *protocol.Message) {
 	b := rt.Router.NewBatch()
-	rt.Publish(b, m)
+	rt.Publish(b, m, nil)
 	b.Flush(false)
 	b.Release()
 }
@@ -195,7 +216,7 @@ func (rt *Runtime) PublishOne(m *protocol.Message) {
 // as safe as its receivers' classes promise, from any goroutine.
 func (rt *Runtime) PublishSafe(m *protocol.Message, done func(error)) {
 	b := rt.Router.NewBatch()
-	rt.Publish(b, m)
+	rt.Publish(b, m, nil)
 	b.Flush(false)
 	r := b.Promise()
 	b.Release()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/store"
@@ -214,6 +215,7 @@ func (s *session) work() *delivery.Out {
 			s.out.Mount = s.link.client.Mount
 			s.out.Aliases = s.link.aliases
 			s.out.Room = s.link.room()
+			s.out.Watch = s.rt.Hooks.Used(hooks.MessageDelivered) || s.rt.Hooks.Used(hooks.MessageAcked)
 		}
 	}
 	return s.out
@@ -227,6 +229,7 @@ func (s *session) flush() {
 	for {
 		s.load()
 		s.count(out)
+		s.tellMessages(out)
 		sent := len(out.Packets) > 0 && s.link != nil
 		s.settle(out)
 		out.Reset()
@@ -445,6 +448,7 @@ func (s *session) stop(actor.Context) {
 	s.leave()
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
 	s.uncount()
+	s.tellTerminated(reason.String())
 }
 
 // vanish stops a session that goes on elsewhere, or has never begun here.

@@ -22,7 +22,7 @@ func (s *session) publishWill(w *Will) {
 		w.Message.Expires = now + w.Expiry*1000
 	}
 	b := s.rt.Router.NewBatch()
-	s.rt.Publish(b, w.Message)
+	s.rt.Publish(b, w.Message, nil)
 	b.Flush(false)
 	if s.keep != nil {
 		if r := b.Promise(); r != nil {

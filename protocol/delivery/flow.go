@@ -101,8 +101,7 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 			out.Refused++
 			out.step(f.msg, StepRefused)
 		default:
-			out.Delivered++
-			out.step(f.msg, StepArrived)
+			out.came(f.item.msg)
 		}
 		s.finished(out, &f.item, false)
 		s.window.remove(f)
@@ -112,10 +111,9 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		if f.sent == 0 { // it had come on the last connection
 			s.window.unsent--
 		}
+		out.came(f.item.msg)
 		s.finished(out, &f.item, false)
 		s.window.taken++
-		out.Delivered++
-		out.step(f.msg, StepArrived)
 		f.phase, f.sent = awaitPubcomp, now
 		f.item = item{qos: f.qos, seq: f.seq}
 		s.changed()

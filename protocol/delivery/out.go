@@ -86,6 +86,12 @@ type Out struct {
 	Taken    []Item
 	Finished []*protocol.Message
 
+	// Watch asks for the messages themselves: Went are those of the PUBLISH packets in
+	// Packets that were sent for the first time, Came those that the client has
+	// acknowledged (PUBACK, or PUBREC).
+	Watch      bool
+	Went, Came []*protocol.Message
+
 	publish mqtt.Publish // scratch
 	ids     []uint32     // scratch
 }
@@ -100,6 +106,11 @@ func (o *Out) Reset() {
 	o.Lost, o.Steps = o.Lost[:0], o.Steps[:0]
 	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}
+	if o.Watch {
+		clear(o.Went)
+		clear(o.Came)
+		o.Went, o.Came = o.Went[:0], o.Came[:0]
+	}
 }
 
 func (o *Out) drop(r Reason, m *protocol.Message) {
@@ -154,6 +165,15 @@ const maxLost = 8
 // open tells whether the connection takes more now.
 func (o *Out) open() bool { return len(o.Packets) < o.Room }
 
+// came notes that the client has a message.
+func (o *Out) came(m *protocol.Message) {
+	o.Delivered++
+	o.step(m, StepArrived)
+	if o.Watch && m != nil {
+		o.Came = append(o.Came, m)
+	}
+}
+
 // pubrel appends a PUBREL.
 func (o *Out) pubrel(id protocol.PacketID) {
 	o.Packets = mqtt.AppendAck(o.Packets, mqtt.PUBREL, o.Version, id, protocol.Success)
@@ -196,6 +216,9 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	}
 	if !it.msg.Sys {
 		o.Sent[it.qos]++
+	}
+	if o.Watch && !dup {
+		o.Went = append(o.Went, it.msg)
 	}
 	return true
 }

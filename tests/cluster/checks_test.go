@@ -31,7 +31,7 @@ func (r *rig) equalRoutes(nodes []*node, want ...string) {
 		if time.Now().After(end) {
 			r.t.Fatalf("route tables are not equal: %s", wrong)
 		}
-		pass(r.t, 50*time.Millisecond)
+		pass(r.t, look)
 	}
 }
 
@@ -80,7 +80,7 @@ func (r *rig) oneSession(id string, at *node, nodes []*node) {
 		if time.Now().After(end) {
 			r.t.Fatalf("%s is connected to %q and has sessions on %q, want %q", id, connected, sessions, want)
 		}
-		pass(r.t, 50*time.Millisecond)
+		pass(r.t, look)
 	}
 }
 
@@ -179,6 +179,13 @@ func (f *traffic) publish(c *client, filter string, who int) {
 	}
 }
 
+// count is how many messages the broker has accepted.
+func (f *traffic) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sent)
+}
+
 // end ends the publishers, once all that they have sent is accepted.
 func (f *traffic) end() {
 	select {
@@ -193,10 +200,12 @@ func (f *traffic) end() {
 // exactly once.
 func (f *traffic) check() {
 	f.t.Helper()
-	f.end()
-	if len(f.sent) < 10 {
-		f.t.Errorf("QoS %d: only %d messages were sent", f.qos, len(f.sent))
+	for end := time.Now().Add(patience); f.count() < 10; pass(f.t, look) {
+		if time.Now().After(end) {
+			f.t.Fatalf("QoS %d: only %d messages were sent", f.qos, f.count())
+		}
 	}
+	f.end()
 	for _, c := range f.subs {
 		for _, payload := range f.sent {
 			if err := c.awaits(payload); err != nil {

@@ -20,6 +20,8 @@ const (
 	equalIn  = 5 * time.Second  // route tables after the end of a fault
 	downIn   = 8 * time.Second  // of silence
 	slack    = 10 * time.Second // added to promises, for a busy machine
+	// look is the pause between two looks at a node, each of which starts a program.
+	look = 200 * time.Millisecond
 )
 
 // rig is a cluster.
@@ -35,10 +37,11 @@ type rig struct {
 // node is one of its nodes.
 type node struct {
 	*testkit.Home
-	rig  *rig
-	dist string // node.dist_listen
-	seen string // node.dist_advertise: its proxy
-	proc *testkit.Process
+	rig    *rig
+	dist   string   // node.dist_listen
+	seen   string   // node.dist_advertise: its proxy
+	inside []string // what runs a command where the node is, if that is not here
+	proc   *testkit.Process
 }
 
 // prepare makes the homes of some nodes, which find each other through Consul.
@@ -134,7 +137,8 @@ func (n *node) resume() { n.proc.Signal(syscall.SIGCONT) }
 // ctl runs a command on the node and returns what it prints.
 func (n *node) ctl(args ...string) string {
 	n.rig.t.Helper()
-	return n.Ctl(args...).Stdout
+	all := append(slices.Clone(n.inside), append([]string{testkit.Binary(n.rig.t, "emqttd_ctl"), "-c", n.Conf}, args...)...)
+	return testkit.Run(n.rig.t, all[0], all[1:]...).Stdout
 }
 
 // cut changes both directions between two nodes.
@@ -160,9 +164,7 @@ func (r *rig) eventually(what string, is func() bool) {
 // within looks until it is so, for no longer than d.
 func (r *rig) within(d time.Duration, what string, is func() bool) {
 	r.t.Helper()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for end := time.Now().Add(d); !is(); <-look.C {
+	for end := time.Now().Add(d); !is(); pass(r.t, look) {
 		if time.Now().After(end) {
 			r.t.Fatalf("it does not happen in %v: %s", d, what)
 		}

@@ -129,7 +129,7 @@ func (s *session) onChunk(c actor.Context, m *Chunk) {
 		s.closeUp(c, a)
 		return
 	}
-	s.acknowledgeTo(a.from, &Taken{Generation: a.generation, N: m.N})
+	s.whenSafe(s.request(a.from, &Taken{Generation: a.generation, N: m.N}))
 	if m.CaughtUp {
 		a.echoes = make(map[identity]struct{})
 		s.unpackBaggage(a)
@@ -137,20 +137,18 @@ func (s *session) onChunk(c actor.Context, m *Chunk) {
 	}
 }
 
-// acknowledgeTo tells somebody that what this turn has done is as safe as this
-// session keeps it.
-func (s *session) acknowledgeTo(to *actor.PID, m any) {
-	root := s.rt.System.Root
+// whenSafe calls tell when what this turn has done is as safe as this session keeps
+// it.
+func (s *session) whenSafe(tell func()) {
 	s.work()
 	s.finish()
 	if s.keep == nil {
-		root.RequestWithCustomSender(to, m, s.self)
+		tell()
 		return
 	}
-	self := s.self
 	s.rt.Disk.Commit(nil, func(err error) {
-		if err == nil { // else the store tells of it, and the move times out
-			root.RequestWithCustomSender(to, m, self)
+		if err == nil { // else the store says so, and the other side times out
+			tell()
 		}
 	})
 }

@@ -126,10 +126,18 @@ func (s *session) onMerge(c actor.Context, m *Merge) {
 	}
 	g.n++
 	s.state.Fill(s.work(), unixMilli())
-	s.acknowledgeTo(from, &Merged{N: m.N})
+	root := s.rt.System.Root // without a sender: if the other has ended, that is no matter for this one
+	s.whenSafe(func() { root.Send(from, &Merged{N: m.N}) })
 	if m.Last {
 		a.merge = nil
 		s.settled()
+	}
+}
+
+// onMerged goes on with the pieces.
+func (s *session) onMerged(m *Merged) {
+	if x := s.leaving(); x != nil && x.merge {
+		s.onTaken(x.to, m.N, m)
 	}
 }
 

@@ -183,7 +183,7 @@ func (s *session) attached(c actor.Context) {
 	case *Merge:
 		s.onMerge(c, m)
 	case *Merged:
-		s.onTaken(c.Sender(), m.N, m)
+		s.onMerged(m)
 	case *discardOnWire:
 		s.discard(c, m.discard())
 	case *evict:

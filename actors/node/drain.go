@@ -6,6 +6,8 @@ import (
 	"emqttd/actors/connections"
 	"emqttd/actors/sessions"
 	"emqttd/actors/system/metrics"
+	"emqttd/cluster"
+	"emqttd/cluster/registry"
 	"emqttd/protocol"
 )
 
@@ -30,16 +32,29 @@ func (n *Node) drain(server string, moved bool) int {
 	return clients
 }
 
-// sendAway goes through the sessions page by page. Nobody comes in meanwhile, so
-// once is enough.
+// sendAway goes through the sessions page by page: first those with clients, then,
+// where there are other nodes, those that are left without one. Nobody comes in
+// meanwhile, so once is enough for each.
 func (n *Node) sendAway(d *connections.Drain) {
+	n.pace(func(r *sessions.InfoResult) {
+		if r.Conn != nil {
+			n.system.Root.Send(r.Conn, &connections.Redirect{Drain: *d})
+		}
+	})
+	n.pace(func(r *sessions.InfoResult) {
+		if to, ok := n.refuge(r.ID); ok && r.Conn == nil && n.connections.Draining() {
+			n.sessions.Evict(r.PID, to)
+		}
+	})
+}
+
+// pace calls f with the sessions of this node, drainPage at a time.
+func (n *Node) pace(f func(*sessions.InfoResult)) {
 	pause := time.NewTicker(drainPause)
 	defer pause.Stop()
 	for cursor := ""; ; {
-		cursor = n.walk(cursor, drainPage, false, clientRows, func(r *sessions.InfoResult) int {
-			if r.Conn != nil {
-				n.system.Root.Send(r.Conn, &connections.Redirect{Drain: *d})
-			}
+		cursor = n.walk(cursor, drainPage, false, sessionRows, func(r *sessions.InfoResult) int {
+			f(r)
 			return 1
 		})
 		if cursor == "" {
@@ -51,4 +66,19 @@ func (n *Node) sendAway(d *connections.Drain) {
 			return
 		}
 	}
+}
+
+// refuge is the address of the node that a session without a client goes to: the
+// one that owns the place of its client identifier, were this node not there.
+func (n *Node) refuge(id string) (address string, ok bool) {
+	var others []cluster.Member
+	for _, m := range n.mesh.net.View().Members {
+		if m.Name != n.config.Node.Name && m.State == cluster.Up {
+			others = append(others, m)
+		}
+	}
+	if len(others) == 0 {
+		return "", false
+	}
+	return cluster.NewView(0, others[0], others[1:]).Owner(int(cluster.Hash(id) % registry.Slots)).Address, true
 }

@@ -214,9 +214,6 @@ func TestNothingIsLostDoubledOrReorderedWhileAClientRoams(t *testing.T) {
 	}
 	both(t, func(t *testing.T, o worldOptions) {
 		for _, slow := range []bool{false, true} {
-			if slow && o.kept {
-				continue // publishers that do not wait for their receipts outrun the lanes
-			}
 			t.Run(fmt.Sprintf("slow=%t", slow), func(t *testing.T) {
 				o.nodes = []string{"a", "b", "c"}
 				o.limits = delivery.Limits{MaxInflight: 8, StoreQoS0: true}

@@ -291,7 +291,7 @@ func (s *session) count(out *delivery.Out) {
 
 // deliver takes the messages of one read of a publisher's socket.
 func (s *session) deliver(d *topics.Deliver) {
-	if a := s.arriving(); a != nil {
+	if a := s.arriving(); a != nil && !a.complete { // what comes later is in its place
 		s.holdBack(a, d)
 		return
 	}

@@ -43,6 +43,10 @@ FUZZTIME   ?= 10s
 BENCH      ?= .
 BENCHCOUNT ?= 6
 SOAKTIME   ?= 30m
+SEEDS      ?= 3000
+FIRST      ?= 1
+# How many `make check` plays: about a minute on two cores.
+SIMCHECK   ?= 100
 
 .PHONY: help
 help: ## list the targets
@@ -100,7 +104,7 @@ race: deps $(GOTESTSUM) $(CONSUL) ## run all tests with the race detector, in ra
 	exit $$bad
 
 .PHONY: check
-check: fmt-check vet staticcheck lint tidy-check cross fuzz ## everything but the tests: format, vet, lint, platforms, fuzz
+check: fmt-check vet staticcheck lint tidy-check cross fuzz sim-check ## everything but the tests: format, vet, lint, platforms, fuzz
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## format the code
@@ -149,6 +153,17 @@ cross: ## build for every platform
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: sim-check
+sim-check:
+	@echo "== $(SIMCHECK) seeds of clusters in virtual time"
+	@go test -count=1 -timeout 20m ./tests/sim -seeds=$(SIMCHECK)
+	@go test -count=1 -timeout 20m -tags simbug -run Mistake ./tests/sim
+
+.PHONY: sim
+sim: ## disturb clusters in virtual time: SEEDS (3000) seeds from FIRST (1) on
+	go test -count=1 -timeout 24h ./tests/sim -seeds=$(SEEDS) -first=$(FIRST)
+	go test -count=1 -timeout 1h -tags simbug -run Mistake ./tests/sim
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp, BENCHCOUNT=6)

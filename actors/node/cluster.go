@@ -45,9 +45,14 @@ func (n *Node) openRemote() (err error) {
 	n.mesh.net = link.New(n.system, link.Options{
 		Self:    cluster.Member{Name: c.Node.Name, Version: n.options.Version},
 		Cluster: c.Cluster.Name, Cookie: c.Node.Cookie, Logger: n.log,
-		Transport: &wire.Dialer{Cookie: c.Node.Cookie, TLS: between},
+		Transport: n.transport(between),
 	})
 	cluster.Post(n.system, n.mesh.net, "node/cluster/registry/", "node/sessions/", "node/connections/", admin.ID)
+	if r := n.options.Remoting; r != nil {
+		n.system.ProcessRegistry.Address = r.Open(n.admit)
+		n.remote = r
+		return nil
+	}
 	n.remote, err = wire.Start(n.system, wire.Options{
 		Listen: c.Node.DistListen, Advertise: n.advertise(), Cookie: c.Node.Cookie,
 		Targets: []string{admin.ID}, TLS: own, Accept: n.admit, Logger: n.log,
@@ -56,6 +61,27 @@ func (n *Node) openRemote() (err error) {
 		return fmt.Errorf("node.dist_listen %s: %w", c.Node.DistListen, err)
 	}
 	return nil
+}
+
+// Remoting is a way between nodes that is not TCP.
+type Remoting interface {
+	link.Transport
+	port
+	// Open lets streams of others in, and returns the address of this node.
+	Open(accept func(wire.Stream)) (address string)
+}
+
+// port is where other nodes reach this one.
+type port interface {
+	Address() string
+	Stop()
+}
+
+func (n *Node) transport(between *tls.Config) link.Transport {
+	if n.options.Remoting != nil {
+		return n.options.Remoting
+	}
+	return &wire.Dialer{Cookie: n.config.Node.Cookie, TLS: between}
 }
 
 // admit lets another node in, when this one has something to say.

@@ -28,8 +28,8 @@ import (
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
 	"emqttd/actors/topics"
+	"emqttd/cluster/link"
 	"emqttd/cluster/registry"
-	"emqttd/cluster/wire"
 	"emqttd/config"
 )
 
@@ -50,6 +50,9 @@ type Options struct {
 	// Sockets replaces the listening sockets of listeners by name, for
 	// transports that are not TCP.
 	Sockets map[string]net.Listener
+	// Remoting replaces the port for other nodes, for simulations. No command line
+	// reaches such a node.
+	Remoting Remoting
 	// FS replaces the file system of the store, for tests that cut its power.
 	FS vfs.FS
 }
@@ -61,7 +64,7 @@ type Node struct {
 	log     *slog.Logger
 	system  *actor.ActorSystem
 	root    *actor.PID
-	remote  *wire.Remote
+	remote  port
 	started time.Time
 	running atomic.Bool
 
@@ -255,6 +258,9 @@ func (n *Node) System() *actor.ActorSystem { return n.system }
 
 // Metrics are the node's counters and gauges.
 func (n *Node) Metrics() *metrics.Registry { return n.metrics }
+
+// Net is the cluster as the node sees it.
+func (n *Node) Net() *link.Net { return n.mesh.net }
 
 // DistAddr is where the command line and other nodes are served.
 func (n *Node) DistAddr() string { return n.remote.Address() }

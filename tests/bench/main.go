@@ -4,6 +4,10 @@
 //
 //	make build && go run ./tests/bench
 //
+// The route tables of a cluster are measured by themselves (routesCommand):
+//
+//	go run ./tests/bench routes
+//
 // Each line has a broker of its own, fresh and as it ships. The exit code is 1
 // when a figure is above its limit or a run failed.
 package main
@@ -28,6 +32,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "routes" {
+		if err := routesCommand(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: routes: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var s suite
 	only := flag.String("only", "", "measure the lines whose name this regular expression matches")
 	flag.StringVar(&s.bin, "bin", "bin", "folder of emqttd and emqttd_bench")

@@ -318,6 +318,7 @@ func (s *session) grant(it *topics.Delivery, r *store.Receipt) delivery.Grant {
 	g := delivery.Grant{
 		QoS: it.QoS, RetainAsPublished: it.RetainAsPublished, SubscriptionID: it.SubscriptionID,
 		Sole: it.Sole || r == nil, Own: it.Message.From == s.id,
+		Group: it.Shared,
 	}
 	if len(it.MoreIDs) > 0 {
 		more := slices.Clone(it.MoreIDs) // they are the batch's
@@ -442,10 +443,12 @@ func (s *session) stop(actor.Context) {
 	out.Reset()
 	s.state.Abandon(out, reason)
 	if s.busy { // then the ledger knows better what is lost
-		out.Dropped[reason] = int(s.owed)
+		out.Dropped[reason], out.Orphans = int(s.owed), nil
 	}
+	orphans := s.disown(out)
 	s.finish()
 	s.leave()
+	s.passOn(orphans)
 	s.rt.Metrics.Gauge(metrics.Sessions, -1)
 	s.uncount()
 	s.tellTerminated(reason.String())

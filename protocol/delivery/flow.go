@@ -225,17 +225,30 @@ func (s *State) Release(id protocol.PacketID) bool {
 }
 
 // Abandon counts everything that is pending as dropped for reason r and empties
-// the state: the session ends.
+// the state: the session ends. What another member of a shared group may have is
+// in Out.Orphans instead.
 func (s *State) Abandon(out *Out, r Reason) {
 	if s.traffic == nil {
 		return
 	}
 	for i := range s.window.n {
-		if f := s.window.at(i); f.phase == awaitPuback || f.phase == awaitPubrec {
+		switch f := s.window.at(i); {
+		case f.phase == awaitPuback && f.group: // of QoS 2 nobody else gets it [MQTT-4.8.2-5]
+			out.Orphans = append(out.Orphans, f.msg)
+		case f.phase == awaitPuback || f.phase == awaitPubrec:
 			s.drop(out, r, f.msg)
 		}
 	}
-	for n := s.queue.n + len(s.replay); n > 0; n-- {
+	left := s.queue.n + len(s.replay)
+	for _, l := range s.queue.levels {
+		for i := range l.ring.n {
+			if it := l.ring.at(i); it.group && it.qos > protocol.AtMostOnce {
+				out.Orphans = append(out.Orphans, it.msg)
+				left--
+			}
+		}
+	}
+	for ; left > 0; left-- {
 		s.drop(out, r, nil)
 	}
 	if s.high {

@@ -71,6 +71,9 @@ type Out struct {
 	Lost    []Lost
 	// Steps are what happened to messages that are traced.
 	Steps []Step
+	// Orphans are messages of shared subscriptions that Abandon has given up and
+	// that another member is to have. They are not Dropped.
+	Orphans []*protocol.Message
 	// Watermark says that the queue has passed one.
 	Watermark Watermark
 	// Acked counts deliveries that the client has acknowledged in full.
@@ -104,6 +107,8 @@ func (o *Out) Reset() {
 	o.Dropped = [numReasons]int{}
 	clear(o.Lost)
 	o.Lost, o.Steps = o.Lost[:0], o.Steps[:0]
+	o.Lost = o.Lost[:0]
+	o.Orphans = nil
 	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}
 	if o.Watch {

@@ -16,6 +16,7 @@ type item struct {
 	qos    protocol.QoS // at which this client gets it
 	retain bool
 	shared bool // others have it too, so that the store keeps it apart
+	group  bool // a shared subscription picked this client
 }
 
 // ring is a first-in, first-out queue of items that gives its memory back.

@@ -63,6 +63,9 @@ type Grant struct {
 	Sole bool
 	// Own says that the client has published the message itself.
 	Own bool
+	// Group says that a shared subscription picked this client: another member may
+	// have the message if this one ends (Out.Orphans).
+	Group bool
 }
 
 // State is the delivery state of one Session.
@@ -132,7 +135,7 @@ func (s *State) Deliver(out *Out, m *protocol.Message, g Grant, now int64) {
 	}
 	it := item{
 		msg: m, qos: s.effective(m.QoS, g.QoS), retain: m.Retain && g.RetainAsPublished,
-		subID: g.SubscriptionID, more: g.MoreIDs, shared: !g.Sole,
+		subID: g.SubscriptionID, more: g.MoreIDs, shared: !g.Sole, group: g.Group,
 	}
 	if it.qos == protocol.AtMostOnce {
 		s.deliverQoS0(out, &it, now)

@@ -3,6 +3,7 @@ package sessions
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
@@ -30,6 +31,7 @@ func TestAnotherMemberOfAGroupGetsWhatOneLeavesBehind(t *testing.T) {
 				r.subscribe(a, pid, one.Generation, 2, "$share/g/x")
 				r.subscribe(b, other, two.Generation, 2, "$share/g/x")
 				r.send(other, &Detach{Generation: two.Generation, Normal: true}) // so that a is picked
+				synctest.Wait()
 				r.publish("x", "sent", c.qos)
 				r.publish("x", "queued", c.qos)
 				if got := payloads(a.packets(t, mqtt.V311)); !slices.Equal(got, []string{"sent"}) {

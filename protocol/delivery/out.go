@@ -107,7 +107,6 @@ func (o *Out) Reset() {
 	o.Dropped = [numReasons]int{}
 	clear(o.Lost)
 	o.Lost, o.Steps = o.Lost[:0], o.Steps[:0]
-	o.Lost = o.Lost[:0]
 	o.Orphans = nil
 	o.Watermark, o.Promise, o.Then = None, false, nil
 	o.publish = mqtt.Publish{}

@@ -44,7 +44,7 @@ func TestTheNameOfALiveNodeIsRefused(t *testing.T) {
 	if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "node.name "+o.Self.Name+" is taken by the node at "+o.Self.Address) {
 		t.Errorf("the error is %q", err)
 	}
-	e := entry(t, s, &o, any1)
+	e := entry(t, s, &o, registered)
 	if got := e.Service.Meta["dist"]; got != o.Self.Address {
 		t.Errorf("the refused node has taken the registration: %s", got)
 	}
@@ -117,7 +117,7 @@ func TestANodeWhoseNameWasTakenMeanwhileSaysSoAndDoesNotFight(t *testing.T) {
 	other := again(o, listen(t))
 	if _, err := try(t, other); err == nil {
 		n.await(t, "the alarm about the name", raised(AlarmNameTaken))
-		if got := entry(t, s, &o, any1).Service.Meta["dist"]; got != other.Self.Address {
+		if got := entry(t, s, &o, registered).Service.Meta["dist"]; got != other.Self.Address {
 			t.Errorf("the node that came late has taken the registration: %s", got)
 		}
 	}

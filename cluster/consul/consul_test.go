@@ -78,7 +78,7 @@ func TestConsulIsReachedByTLS(t *testing.T) {
 	o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	o.TLS.RootCAs.AppendCertsFromPEM(pem)
 	start(t, o)
-	entry(t, s, &o, any1)
+	entry(t, s, &o, registered)
 
 	o = options(s.TLSAddr)
 	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12} // trusts nobody whom the test has made
@@ -95,7 +95,7 @@ func TestConsulThatComesBackEmptyIsToldAgain(t *testing.T) {
 	n1.await(t, "the alarm", raised(AlarmUnreachable))
 	s.Start(t)
 	for _, n := range []*node{n1, n2} {
-		entry(t, s, &n.o, any1)
+		entry(t, s, &n.o, registered)
 		n.await(t, "the end of the alarm", cleared(AlarmUnreachable))
 	}
 	n1.await(t, "the second node", finds(o2.Self.Name))
@@ -110,19 +110,19 @@ func TestANodeStartsWithoutConsulAndRegistersLater(t *testing.T) {
 	n := start(t, options(s.Addr))
 	n.await(t, "the alarm", raised(AlarmUnreachable))
 	s.Start(t)
-	entry(t, s, &n.o, any1)
+	entry(t, s, &n.o, registered)
 	n.await(t, "the end of the alarm", cleared(AlarmUnreachable))
 }
 
 func TestAFrozenConsulHoldsNothingUp(t *testing.T) {
 	s := servers.Consul(t)
 	n := start(t, options(s.Addr))
-	entry(t, s, &n.o, any1)
+	entry(t, s, &n.o, registered)
 	s.Freeze(t)
 	n.await(t, "the alarm", raised(AlarmUnreachable))
 	late := start(t, next(n.o, 2)) // it waits for one call only
 	s.Thaw(t)
-	entry(t, s, &late.o, any1)
+	entry(t, s, &late.o, registered)
 	n.await(t, "the end of the alarm", cleared(AlarmUnreachable))
 	n.await(t, "the node that came meanwhile", finds(late.o.Self.Name))
 }

@@ -1,6 +1,7 @@
 // Package servers starts the real servers which the back ends of access are tested
 // against (Redis, MariaDB, PostgreSQL, OpenLDAP and one that speaks MongoDB's
-// protocol), and Consul for the cluster. Each listens on loopback, on ports and with data folders of its own.
+// protocol), and Consul for the cluster. Each listens on loopback, on ports and with
+// data folders of its own.
 //
 //	func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 //

@@ -8,9 +8,9 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
+	"emqttd/tests/plugintest"
 )
 
 // publish tells whether the message is published at once.

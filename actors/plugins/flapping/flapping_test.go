@@ -8,7 +8,7 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
+	"emqttd/tests/plugintest"
 )
 
 func TestAClientThatComesAndGoesIsBanned(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
 	"emqttd/protocol"
+	"emqttd/tests/plugintest"
 )
 
 func TestTheSlowestClientsAreListedFirst(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
 	"emqttd/protocol"
+	"emqttd/tests/plugintest"
 )
 
 func TestAClientIsSubscribedWhenItConnects(t *testing.T) {

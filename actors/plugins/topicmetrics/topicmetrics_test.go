@@ -5,8 +5,8 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
 	"emqttd/protocol"
+	"emqttd/tests/plugintest"
 )
 
 func TestMessagesOfATopicAreCounted(t *testing.T) {

@@ -202,11 +202,7 @@ func (r *rig) awaitMembers(nodes ...*node) {
 	}
 	slices.Sort(want)
 	for _, n := range nodes {
-		var got []string
-		r.eventually(fmt.Sprintf("%s sees %v", n.NodeName(), want), func() bool {
-			got = n.members()
-			return slices.Equal(got, want)
-		})
+		r.eventually(fmt.Sprintf("%s sees no more and no less than %v", n.NodeName(), want), func() bool { return slices.Equal(n.members(), want) })
 	}
 }
 

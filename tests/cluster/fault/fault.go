@@ -190,6 +190,10 @@ func (n *Network) accept(v *node, l net.Listener) {
 // join connects in with the node, until one of both ends.
 func (n *Network) join(v *node, in net.Conn) {
 	from := n.dialler(in)
+	if from == "" {
+		reset(in) // a stranger; let through it would be a hole in every cut
+		return
+	}
 	out, err := net.DialTimeout("tcp", v.target, 10*time.Second)
 	if err != nil {
 		reset(in)
@@ -213,7 +217,13 @@ func (n *Network) dialler(c net.Conn) string {
 		}
 	}
 	n.mu.Unlock()
-	return owner(c, pids)
+	// The kernel's list of sockets may leave some out while others come and go.
+	for range 20 {
+		if name := owner(c, pids); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // enter remembers the ends of a connection with those nodes that take part in it.

@@ -165,7 +165,7 @@ func (s *session) onWhere(m *registry.WhereResult) {
 	switch {
 	case s.ending, s.leaving() != nil, s.arriving() != nil, m.Session != nil && m.Session.Equal(s.self):
 	case m.Session == nil:
-		s.rt.System.Root.Send(s.rt.Registry.Slot(s.id), &registry.Claim{ClientID: s.id, By: s.self})
+		s.rt.System.Root.Send(s.rt.Registry.Slot(s.id), &registry.Claim{ClientID: s.id, By: s.self, Stored: max(s.created, 1)})
 	default:
 		s.surrender(m.Session)
 	}

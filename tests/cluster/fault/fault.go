@@ -218,10 +218,13 @@ func (n *Network) dialler(c net.Conn) string {
 	}
 	n.mu.Unlock()
 	// The kernel's list of sockets may leave some out while others come and go.
-	for range 20 {
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for range 50 {
 		if name := owner(c, pids); name != "" {
 			return name
 		}
+		<-look.C
 	}
 	return ""
 }

@@ -87,7 +87,7 @@ func (n *Node) transport(between *tls.Config) link.Transport {
 // admit lets another node in, when this one has something to say.
 func (n *Node) admit(s wire.Stream) {
 	if !n.mesh.open.Load() {
-		s.Close()
+		link.TurnAway(s)
 		return
 	}
 	n.mesh.net.Accept(s)

@@ -209,7 +209,7 @@ func TestUnknownLanesRecordsAndFieldsArePassedOver(t *testing.T) {
 }
 
 func TestStrangersAtTheDoorAreRefusedAndTheNodeLives(t *testing.T) {
-	b := openNode(t, "b", nil)
+	b := openNode(t, "b")
 	address := b.Self().Address
 	t.Run("port scan", func(t *testing.T) {
 		for range 20 {

@@ -1,12 +1,9 @@
 package link
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"testing"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/kernel"
 	"emqttd/cluster"
@@ -17,16 +14,16 @@ const testCookie = "emqsecretcookie"
 
 // openNode is a node behind a real door. There is one for each test: two doors in a
 // process would race for gRPC's logger, so that the other node only dials.
-func openNode(t *testing.T, name string, tlsConfig *tls.Config) *rig {
+func openNode(t *testing.T, name string) *rig {
 	t.Helper()
 	system := kernel.NewSystem(slog.New(slog.DiscardHandler), kernel.WithConfig(wire.QuietFramework(nil)))
 	r := &rig{t: t}
 	r.Net = New(system, Options{
 		Self: cluster.Member{Name: name}, Cluster: "c", Cookie: testCookie,
-		Transport: &wire.Dialer{Cookie: testCookie, TLS: tlsConfig}, Logger: testLogger().With("at", name),
+		Transport: &wire.Dialer{Cookie: testCookie}, Logger: testLogger().With("at", name),
 	})
 	r.wireUp()
-	door, err := wire.Start(system, wire.Options{Listen: "127.0.0.1:0", Cookie: testCookie, TLS: tlsConfig, Accept: r.Accept})
+	door, err := wire.Start(system, wire.Options{Listen: "127.0.0.1:0", Cookie: testCookie, Accept: r.Accept})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,13 +45,11 @@ func dialNode(t *testing.T, name string, edit func(*Options)) *rig {
 		edit(&o)
 	}
 	r := &rig{t: t}
-	r.Net = New(kernel.NewSystem(slog.New(slog.DiscardHandler), kernel.WithConfig(actorQuiet)), o)
+	r.Net = New(kernel.NewSystem(slog.New(slog.DiscardHandler), kernel.WithConfig(wire.QuietFramework(nil))), o)
 	r.wireUp()
 	t.Cleanup(r.stop)
 	return r.start()
 }
-
-func actorQuiet(c *actor.Config) { wire.QuietFramework(nil)(c) }
 
 // eventually waits for what another node does.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -67,7 +62,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestNodesMeetThroughRealDoors(t *testing.T) {
-	b := openNode(t, "b", nil)
+	b := openNode(t, "b")
 	a := dialNode(t, "a", nil)
 	a.Join(b.Self().Address)
 	eventually(t, "the view", func() bool { return show(a.View()) == "a b" && show(b.View()) == "a b" })

@@ -196,7 +196,7 @@ func (n *Net) greet(s wire.Stream, mine *hello) (*hello, error) {
 func (n *Net) Accept(s wire.Stream) {
 	defer s.Close()
 	if !n.enter() {
-		_ = say(s, &refusal{Reason: Away.String(), Detail: "the node is starting or stopping"}) // it is gone soon, or tries again
+		turnAway(s)
 		return
 	}
 	defer n.running.Done()
@@ -211,6 +211,17 @@ func (n *Net) Accept(s wire.Stream) {
 		}
 		n.note(h, err)
 	}
+}
+
+// TurnAway refuses a stream, for a node that runs but is not ready for others: they know
+// then that a conversation with an earlier process is over.
+func TurnAway(s wire.Stream) {
+	defer s.Close()
+	turnAway(s)
+}
+
+func turnAway(s wire.Stream) {
+	_ = say(s, &refusal{Reason: Away.String(), Detail: "the node is starting or stopping"}) // it is lost, or comes again
 }
 
 func (n *Net) answer(s wire.Stream) (*hello, error) {

@@ -84,7 +84,8 @@ func (l *line) leave() {
 
 func (l *line) send(p interface {
 	Append([]byte, mqtt.Version) []byte
-}) {
+},
+) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_ = l.conn.SetWriteDeadline(time.Now().Add(patience))

@@ -57,7 +57,7 @@ func (s *subscriber) at() *line {
 func (s *subscriber) run(over <-chan struct{}) {
 	for {
 		if i := s.home.now(); i != nil {
-			hello := &mqtt.Connect{Version: mqtt.V311, ClientID: protocol.ClientID(s.id)}
+			hello := &mqtt.Connect{Version: mqtt.V311, ClientID: s.id}
 			before := i.Net().View().Epoch
 			l, err := dial(i, hello, s.play.arrive)
 			if err == nil && l.subscribe("to/"+s.id+"/#", protocol.ExactlyOnce) == nil {
@@ -144,7 +144,7 @@ func (p *play) publish(at *place, n int) {
 	for seq := 0; ; {
 		var l *line
 		if i := at.now(); i != nil {
-			l, _ = dial(i, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: protocol.ClientID(fmt.Sprintf("publisher-%s-%d", at.name, n))}, nil)
+			l, _ = dial(i, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: fmt.Sprintf("publisher-%s-%d", at.name, n)}, nil)
 		}
 		for l != nil {
 			to := p.subscribers[rng.IntN(len(p.subscribers))]

@@ -94,7 +94,7 @@ func (b *bench) join(n int, plan func(i int) client) (*fleet, error) {
 		if len(local) > 0 {
 			from = local[i%len(local)]
 		}
-		c, err := b.Dial(b.to, from, b.hello(p, b.first+i), &joining{p.events, b, f, p, &pending, i})
+		c, err := b.Dial(b.at(b.to, p), from, b.hello(p, b.first+i), &joining{p.events, b, f, p, &pending, i})
 		if err != nil {
 			b.fail(err.Error())
 			return

@@ -22,6 +22,7 @@ import (
 type options struct {
 	host       string
 	port       uint16
+	subPort    uint16 // of another node, for subscribers; 0: the same
 	count      int
 	first      int
 	interval   float64
@@ -63,6 +64,7 @@ func (o *options) flags(cmd *cobra.Command, count int) {
 	f := cmd.Flags()
 	f.StringVarP(&o.host, "host", "h", "127.0.0.1", "the broker's host")
 	f.Uint16VarP(&o.port, "port", "p", 1883, "the broker's port")
+	f.Uint16Var(&o.subPort, "sub-port", 0, "subscribers connect to this port: that of another node of the cluster")
 	f.IntVarP(&o.count, "count", "c", count, "how many clients, or pairs of them")
 	f.IntVarP(&o.first, "startnumber", "n", 0, "number of the first client")
 	f.Float64VarP(&o.interval, "interval", "i", 0, "milliseconds between connects; 0: as fast as --conc allows")
@@ -116,6 +118,14 @@ func (o *options) resolve(ctx context.Context) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("-h %s: %w", o.host, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), o.port), nil
+}
+
+// at is where a client connects to.
+func (o *options) at(to netip.AddrPort, p client) netip.AddrPort {
+	if o.subPort != 0 && len(p.filters) > 0 {
+		return netip.AddrPortFrom(to.Addr(), o.subPort)
+	}
+	return to
 }
 
 // portsOfAnAddress is how many connections to one broker we make from one local

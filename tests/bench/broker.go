@@ -19,6 +19,7 @@ type broker struct {
 	program string
 	home    string
 	port    string
+	dist    string // port for other nodes
 	log     bytes.Buffer // read when the process has ended
 }
 
@@ -46,7 +47,7 @@ func (b *broker) launch(ctx context.Context, settings []string) error {
 	if err != nil {
 		return err
 	}
-	b.port = ports[0]
+	b.port, b.dist = ports[0], ports[1]
 	conf := b.conf()
 	text := fmt.Sprintf("node.name = bench%s@127.0.0.1\nnode.dist_listen = 127.0.0.1:%s\nlog.console = console\nlog.console.level = error\nlistener.tcp.external = 127.0.0.1:%s\n", ports[1], ports[1], ports[0])
 	for _, line := range settings {

@@ -170,6 +170,26 @@ var measurements = []measurement{
 		apiLoad,
 	},
 	{
+		"50 pairs QoS 0, publishers and subscribers on different nodes", "", "",
+		[]figure{
+			{"messages a second", "", 300_000, true, plain("first_rate")},
+			{"CPU of one message on the publishers' node", "µs", 3, false, plain("first_us")},
+			{"CPU of one message on the subscribers' node", "µs", 3, false, plain("second_us")},
+			{"p50 at 5,000 a second, on one node", "ms", 0, false, plain("near_ms")},
+			{"p50 at 5,000 a second, more on two", "ms", 1, false, plain("added_ms")},
+			{"lost", "", 0.5, false, plain("first_lost")},
+		},
+		clusterPairs,
+	},
+	{
+		"another node stands still for 60 s, 20,000 messages a second for it", "", "",
+		[]figure{
+			{"RSS before", "MB", 0, false, plain("before_mb")},
+			{"grows by at most", "MB", 64, false, plain("more_mb")},
+		},
+		stoppedPeer,
+	},
+	{
 		"idle TLS connections", "", "",
 		[]figure{{"RSS of one with session and subscription", "KB", 17, false, plain("rss_per_subscribed")}},
 		idleTLS,

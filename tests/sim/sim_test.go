@@ -19,7 +19,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "play this seed only")
-	seeds   = flag.Int("seeds", 12, "how many seeds to play")
+	seeds   = flag.Int("seeds", 8, "how many seeds to play")
 	first   = flag.Uint64("first", 1, "the first of them")
 	roam    = flag.Bool("roam", false, "have clients that move between nodes take part")
 	print   = flag.Bool("journal", false, "keep the journal also when all is well")

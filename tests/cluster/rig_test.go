@@ -193,7 +193,19 @@ func (n *node) members() []string {
 	return strings.Split(strings.ReplaceAll(m[1], "'", ""), ",")
 }
 
-// awaitMembers waits until each of the nodes sees all of them and nobody else.
+var up = regexp.MustCompile(`(?m)^Member\((\S+), .*state=up\)$`)
+
+// certain are the names of those who run and are not suspect.
+func (n *node) certain() (names []string) {
+	n.rig.t.Helper()
+	for _, m := range up.FindAllStringSubmatch(n.ctl("cluster", "members"), -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// awaitMembers waits until each of the nodes sees all of them, none of which is suspect,
+// and nobody else. Suspects are not waited for by a SUBACK.
 func (r *rig) awaitMembers(nodes ...*node) {
 	r.t.Helper()
 	var want []string
@@ -202,7 +214,9 @@ func (r *rig) awaitMembers(nodes ...*node) {
 	}
 	slices.Sort(want)
 	for _, n := range nodes {
-		r.eventually(fmt.Sprintf("%s sees no more and no less than %v", n.NodeName(), want), func() bool { return slices.Equal(n.members(), want) })
+		r.eventually(fmt.Sprintf("%s sees no more and no less than %v", n.NodeName(), want), func() bool {
+			return slices.Equal(n.members(), want) && slices.Equal(n.certain(), want)
+		})
 	}
 }
 

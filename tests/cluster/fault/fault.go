@@ -68,13 +68,20 @@ func (n *Network) Add(name, target string) (string, error) {
 	return address, err
 }
 
+// given are the addresses that FreeAddress has returned.
+var given sync.Map
+
 // FreeAddress is where nobody listens. Its port is below those of outgoing
-// connections, so that whoever takes it finds it again after a restart.
+// connections, so that whoever takes it finds it again after a restart. None is given
+// twice.
 func FreeAddress() (string, error) {
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			return l.Addr().String(), l.Close()
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if _, again := given.LoadOrStore(address, true); again {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			return address, l.Close()
 		}
 	}
 	return "", errors.New("no free port between 20000 and 32000")

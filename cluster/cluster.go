@@ -81,7 +81,8 @@ type Net interface {
 	Self() Member
 	// View is who counts now. It is never nil and contains at least this node.
 	View() *View
-	// Peers are the conversations with all members of View but this node.
+	// Peers are the conversations with all members of View but this node. One that has
+	// ended is not among them any more when services are told so (Service.End).
 	Peers() []Peer
 	// PeerAt is the conversation with the node at an address, nil if there is
 	// none; it may not be up yet.

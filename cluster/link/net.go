@@ -126,8 +126,17 @@ func (n *Net) Self() cluster.Member { return *n.self.Load() }
 // View implements cluster.Net.
 func (n *Net) View() *cluster.View { return n.seen.Load().view }
 
-// Peers implements cluster.Net.
-func (n *Net) Peers() []cluster.Peer { return n.seen.Load().peers }
+// Peers implements cluster.Net. It leaves out a conversation from its end on, though the
+// view is told of that only after the services: whoever asks all peers for an answer
+// must not wait for one of whose end he has been told.
+func (n *Net) Peers() []cluster.Peer {
+	peers := n.seen.Load().peers
+	past := func(p cluster.Peer) bool { return p.(*Peer).past.Load() }
+	if !slices.ContainsFunc(peers, past) {
+		return peers
+	}
+	return slices.DeleteFunc(slices.Clone(peers), past)
+}
 
 // PeerAt implements cluster.Net.
 func (n *Net) PeerAt(address string) cluster.Peer {

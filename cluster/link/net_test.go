@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,9 @@ func (r *rig) End(p cluster.Peer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = append(r.ended, p)
+	if slices.Contains(r.Peers(), p) {
+		r.t.Errorf("the services of %s are told of an end, and the peer is still there", r.Self().Name)
+	}
 }
 
 // hold has the data handler wait until block is closed.

@@ -45,6 +45,7 @@ type Peer struct {
 	begun  time.Time
 	state  atomic.Uint32
 	rtt    atomic.Int64 // nanoseconds; 0: not known yet
+	past   atomic.Bool  // ended is set
 
 	bytesIn, bytesOut atomic.Uint64
 
@@ -207,6 +208,7 @@ func (p *Peer) endLocked(why error) {
 		return
 	}
 	p.ended = why
+	p.past.Store(true)
 	close(p.over)
 	p.changed.Broadcast()
 	if p.stream != nil && !p.due.bye {

@@ -21,7 +21,6 @@ var (
 	oneSeed = flag.Uint64("seed", 0, "play this seed only")
 	seeds   = flag.Int("seeds", 8, "how many seeds to play")
 	first   = flag.Uint64("first", 1, "the first of them")
-	roam    = flag.Bool("roam", false, "have clients that move between nodes take part")
 	print   = flag.Bool("journal", false, "keep the journal also when all is well")
 )
 
@@ -105,9 +104,6 @@ func (p *play) run() {
 	}
 	var roamers []*roamer
 	for i := range 3 {
-		if !*roam {
-			break
-		}
 		r := &roamer{play: p, id: fmt.Sprintf("r%d", i+1)}
 		roamers = append(roamers, r)
 		publishers.Go(r.run)

@@ -167,6 +167,8 @@ type MQTT struct {
 	SharedStrategy string `conf:"shared_subscription_strategy"`
 	// PluginsDir is the folder of the plugin files, which Load has read.
 	PluginsDir string `conf:"plugins.etc_dir"`
+	// PluginsLoaded is the file with the names of the loaded plugins.
+	PluginsLoaded string `conf:"plugins.loaded_file"`
 }
 
 // Session bounds one client's session.

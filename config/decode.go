@@ -67,7 +67,7 @@ func (d *decoder) decode() *Config {
 		switch {
 		case k.Status == Ignored:
 			d.report(s, NoEffect, "ignored: "+k.Reason)
-		case k.Status == NotYet:
+		case k.Status >= NotYet:
 			d.refuse(s, k)
 		case k.isPattern() && !strings.HasPrefix(s.Key, "listener."):
 			d.addMember(cfg, s, k)
@@ -102,6 +102,9 @@ func (d *decoder) refuse(s setting, k *Key) {
 
 // refusal is the sentence that refuses the key.
 func (k *Key) refusal() string {
+	if k.Status == OfPlugin {
+		return fmt.Sprintf("belongs in etc/plugins/%s.conf", k.Reason)
+	}
 	if len(k.Harmless) > 0 {
 		return fmt.Sprintf("this version has no %s; remove the setting, or make it %q", k.Reason, k.Harmless[0])
 	}

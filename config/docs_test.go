@@ -37,6 +37,7 @@ file and line, and the node does not start; what is merely odd is a warning. No 
 | --- | --- |
 | supported | does what it says |
 | ignored | means nothing in this implementation: accepted, with a warning that says why |
+| plugin | belongs in the file of that plugin, etc/plugins/NAME.conf, which is read when the plugin is loaded: refused elsewhere |
 | not yet | belongs to a feature this version does not have: refused, so that nobody believes that it is on |
 
 ## Environment

@@ -225,13 +225,15 @@ func brokerKeys() []Key {
 			},
 			Key{
 				Name: "mqtt.plugins.etc_dir", Kind: File, Default: "etc/plugins/",
-				Doc: "The folder whose *.conf files are read after this one. A key in one of them overrides this file.",
+				Doc: "The folder whose *.conf files are read after this one. A key in one of them overrides this file. Files of plugins are read when those are loaded.",
+			},
+			Key{
+				Name: "mqtt.plugins.loaded_file", Kind: File, Default: "data/loaded_plugins",
+				Doc: "The file that lists the loaded plugins, one in a line with a dot behind it. They are loaded again when the node starts.",
 			}),
 		ignored(s, "topic shards are chosen by topic, and subscribing always waits for its shard",
 			Key{Name: "mqtt.pubsub.by_clientid", Kind: Bool, Default: "true", Doc: "Spread the work by client."},
 			Key{Name: "mqtt.pubsub.async", Kind: Bool, Default: "true", Doc: "Do not wait for a subscription to be entered."}),
-		ignored(s, "there are no plugins to load in this version",
-			Key{Name: "mqtt.plugins.loaded_file", Kind: File, Default: "data/loaded_plugins", Doc: "The file that lists the plugins to load."}),
 		notYet(s, "bridges to other brokers",
 			Key{Name: "mqtt.bridge.max_queue_len", Kind: Int, Default: "10000", Doc: "Messages a bridge keeps."},
 			Key{Name: "mqtt.bridge.ping_down_interval", Kind: Duration, Default: "1s", Doc: "Period at which a lost bridge is tried."}),

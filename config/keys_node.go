@@ -16,6 +16,14 @@ func notYet(section, feature string, keys ...Key) []Key {
 	return keys
 }
 
+// ofPlugin makes the keys of a plugin's own file.
+func ofPlugin(section, plugin string, keys ...Key) []Key {
+	for i := range keys {
+		keys[i].Section, keys[i].Status, keys[i].Reason = section, OfPlugin, plugin
+	}
+	return keys
+}
+
 // supported makes the keys of one section that do what they say.
 func supported(section string, keys ...Key) []Key {
 	for i := range keys {

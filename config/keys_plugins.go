@@ -9,12 +9,12 @@ func moduleKeys() []Key {
 				Doc: "Publish $SYS/brokers/<node>/clients/<clientid>/connected and disconnected when clients come and go.",
 			},
 			Key{Name: "module.presence.qos", Kind: Int, Default: "1", Doc: "QoS of these messages, 0 to 2."}),
-		notYet(s, "subscriptions made by the broker",
+		ofPlugin(s, "emq_mod_subscription",
 			Key{Name: "module.subscription", Kind: Flag, Default: "off", Harmless: []string{"off", "false"}, Doc: "Subscribe clients when they connect."},
 			Key{Name: "module.subscription.$n.topic", Doc: "The topic; %c is the client, %u the user."},
 			Key{Name: "module.subscription.$n.qos", Kind: Int, Doc: "Its QoS."},
 			Key{Name: "module.subscription.backend", Kind: Flag, Harmless: []string{"off", "false"}, Doc: "Load subscriptions from the backend (EMQ 2.0.0)."}),
-		notYet(s, "rewriting of topics",
+		ofPlugin(s, "emq_mod_rewrite",
 			Key{Name: "module.rewrite", Kind: Flag, Default: "off", Harmless: []string{"off", "false"}, Doc: "Rewrite topics."},
 			Key{Name: "module.rewrite.rule.$n", Doc: "filter, regular expression and new topic."}),
 	)
@@ -110,5 +110,5 @@ func webHookKeys() []Key {
 	for _, h := range hooks {
 		keys = append(keys, Key{Name: "web.hook.rule." + h + ".$n", Doc: "A rule for " + h + ", in JSON."})
 	}
-	return notYet("Web hook", "web hook", keys...)
+	return ofPlugin("Web hook", "emq_web_hook", keys...)
 }

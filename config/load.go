@@ -171,8 +171,8 @@ func (l *loader) pluginLayer(dir string) layer {
 		l.unreadable(shorten(dir), err)
 	}
 	for _, n := range names {
-		if filepath.Ext(n.Name()) == ".conf" {
-			l.readFile(m, shorten(filepath.Join(dir, n.Name())), nil)
+		if file := filepath.Join(dir, n.Name()); filepath.Ext(file) == ".conf" && !ownFile(file) {
+			l.readFile(m, shorten(file), nil)
 		}
 	}
 	return m

@@ -90,7 +90,7 @@ log.dir =
 error: emq.conf:2: mqtt.max_paket_size: unknown key (did you mean "mqtt.max_packet_size"?)
 error: emq.conf:3: mqtt.max_clientid_len: must be at least 23; got "22"
 error: emq.conf:4: expected ` + "`key = value`" + `
-error: emq.conf:6: module.rewrite: this version has no rewriting of topics; remove the setting, or make it "off"
+error: emq.conf:6: module.rewrite: belongs in etc/plugins/emq_mod_rewrite.conf
 error: emq.conf:8: mqtt.mqueue.low_watermark: must not be above mqtt.mqueue.high_watermark; got "70%"
 error: emq.conf:9: mqtt.session.retry_interval: expected a duration such as 30s, 5m, 2h, 1d2h or 500ms (a bare number is seconds); got "later"
 error: emq.conf:10: listener.tcp.a.acceptors: the listener has no address: add ` + "`listener.tcp.a = IP:port`" + `, or remove its options

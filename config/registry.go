@@ -60,10 +60,13 @@ const (
 	// NotYet keys belong to a feature that this version does not have. They are
 	// refused, so that nobody believes that, say, an authentication is on.
 	NotYet
+	// OfPlugin keys are those of a plugin's own file, etc/plugins/<plugin>.conf,
+	// which is read when the plugin is loaded. Elsewhere they are refused.
+	OfPlugin
 )
 
 // String is the status in words.
-func (s Status) String() string { return [...]string{"supported", "ignored", "not yet"}[s] }
+func (s Status) String() string { return [...]string{"supported", "ignored", "not yet", "plugin"}[s] }
 
 // Key is what is known of one key, or of all keys of one pattern.
 type Key struct {
@@ -82,7 +85,7 @@ type Key struct {
 	// Doc says what the key means, in a sentence or more.
 	Doc string
 	// Reason is, for an Ignored key, why it means nothing; for one that is
-	// NotYet, the feature as a noun phrase.
+	// NotYet, the feature as a noun phrase; for one OfPlugin, the plugin's name.
 	Reason string
 	// Missing are further words of an Enum which EMQ has and this version has not,
 	// each with the feature as a noun phrase. They are refused.

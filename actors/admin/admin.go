@@ -32,6 +32,9 @@ type Register struct{ Handler *Handler }
 // Unregister removes a command. Unanswered; unknown names do nothing.
 type Unregister struct{ Name string }
 
+// IgnoreDeadLetterLogging: when the node stops, plugins end after the admin actor.
+func (*Unregister) IgnoreDeadLetterLogging() {}
+
 // Options are what the admin actor needs.
 type Options struct {
 	Sources  *Sources

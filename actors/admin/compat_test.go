@@ -81,6 +81,12 @@ func TestCommandsPrintWhatEMQ23Prints(t *testing.T) {
 		{"users list", "users list", `(\S+\n)+`},
 		{"users add", "users add joe pw", `\{error,existed\}\n`},
 		{"users del", "users del nobody", `ok\n`},
+		{"plugins list", "plugins list", `(Plugin\(\S+, version=\S+, description=.+, active=(true|false)\)\n)+`},
+		{"plugins load", "plugins load emq_web_hook", `Start apps: \[emq_web_hook\]\nPlugin emq_web_hook loaded successfully\.\n`},
+		{"plugins load", "plugins load emq_retainer", `load plugin error: already_started\n`},
+		{"plugins load", "plugins load none", `load plugin error: not_found\n`},
+		{"plugins unload", "plugins unload emq_retainer", `Plugin emq_retainer unloaded successfully\.\n`},
+		{"plugins unload", "plugins unload emq_web_hook", `unload plugin error: not_started\n`},
 		{"recon", "recon memory", `usage/current.*`},
 		{"reload", "reload emqttd", `reload.*`},
 	} {

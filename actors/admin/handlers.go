@@ -76,7 +76,7 @@ func coreHandlers() []*Handler {
 			{"drain off", "Take clients again"},
 		}},
 	}
-	return slices.Concat(all, []*Handler{retainerHandler(), clusterHandler()}, vmHandlers(), accessHandlers(), operatorHandlers())
+	return slices.Concat(all, []*Handler{retainerHandler(), pluginsHandler(), clusterHandler()}, vmHandlers(), accessHandlers(), operatorHandlers())
 }
 
 // drain empties a node of its clients, so that it can be stopped without a storm.

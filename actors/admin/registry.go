@@ -66,6 +66,14 @@ func (r *Registry) lookup(name string) *Handler {
 	return nil
 }
 
+// Names are those of all commands.
+func (r *Registry) Names() (names []string) {
+	for _, h := range *r.handlers.Load() {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
 // set adds a command; one that exists is replaced in its place.
 func (r *Registry) set(h *Handler) {
 	next := append([]*Handler(nil), *r.handlers.Load()...)

@@ -100,6 +100,11 @@ type Sources struct {
 	Alarms   func() []AlarmInfo // those that are on
 	Settings func() []Setting   // the configuration that is in force, without secrets
 
+	// Plugins are all that can be loaded. ChangePlugin loads, unloads or reloads one; it returns ErrPluginLoaded,
+	// ErrPluginNotStarted, or what else is wrong in one line.
+	Plugins      func() []PluginInfo
+	ChangePlugin func(verb, name string) error
+
 	// Operators may use the HTTP API.
 	Operators *operators.Accounts
 	// Events tells what changes.

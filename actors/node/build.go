@@ -9,6 +9,7 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/admin"
 	"emqttd/actors/connections"
+	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
@@ -18,7 +19,6 @@ import (
 	"emqttd/actors/system/ledger"
 	"emqttd/actors/system/memory"
 	"emqttd/actors/system/metrics"
-	"emqttd/actors/system/presence"
 	"emqttd/actors/topics"
 	"emqttd/cluster/registry"
 	"emqttd/cluster/wire"
@@ -65,6 +65,7 @@ func (n *Node) buildParts() error {
 		return err
 	}
 	n.gauges()
+	n.buildPlugins()
 	return nil
 }
 
@@ -125,7 +126,7 @@ func (n *Node) buildSessions() {
 	n.sessions = &sessions.Runtime{
 		System: n.system, Router: n.router, Retained: n.retained, Registry: n.registry,
 		Metrics: n.metrics, Disk: n.disk, Durable: n.classes.session, Log: n.log, Limits: limits,
-		MaxSubscriptions: s.MaxSubscriptions,
+		MaxSubscriptions: s.MaxSubscriptions, Hooks: new(hooks.Hooks),
 	}
 	n.sessions.Alarm = n.alarms.Take
 }
@@ -161,11 +162,6 @@ func (n *Node) buildConnections() error {
 	n.sessions.Behind = n.mesh.routes.Behind
 	n.connections.Presence.SetTap(tap{&n.events})
 	n.sessions.OnFilter = n.tellFilter
-	if c := &n.config.Module; c.Presence {
-		n.connections.Presence.Set(presence.New(presence.Options{
-			Node: n.config.Node.Name, QoS: protocol.QoS(c.PresenceQoS), Publish: n.sessions.PublishOne,
-		}))
-	}
 	return nil
 }
 
@@ -233,7 +229,8 @@ func (n *Node) specs() ([]kernel.ChildSpec, error) {
 		members,
 		n.connections.SessionShards.Spec(),
 		n.connections.Shards.Spec(),
-		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Logger: n.log, Relay: n.relayCommand, Nodes: n.nodeNames})},
+		n.plugins.host.Spec(),
+		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Registry: n.plugins.registry, Logger: n.log, Relay: n.relayCommand, Nodes: n.nodeNames})},
 		n.recoverySpec(),
 		{Name: "listeners", Props: kernel.Supervisor(ls)},
 	}, nil

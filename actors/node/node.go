@@ -85,6 +85,7 @@ type Node struct {
 	classes     *classes
 	recovery    progress
 	listeners   []listed
+	plugins     extensions
 
 	stopping sync.Once
 	stopErr  error
@@ -210,6 +211,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.connections.ShuttingDown.Store(true)
 		n.sessions.Closing.Store(true)
 		n.events.Close()
+		n.plugins.host.Close()
 		n.log.Info("node stops", "node", n.config.Node.Name)
 		if err := kernel.StopRoot(ctx, n.system, n.root); err != nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)

@@ -48,6 +48,7 @@ func (n *Node) sources() *admin.Sources {
 		RetainedTopics: n.retainedTopics, CleanRetained: n.cleanRetained,
 		Contents: n.contentsAnywhere, Alarms: n.listAlarms, Settings: n.settings,
 		Loads: n.loads, Actors: n.actors,
+		Plugins: n.listPlugins, ChangePlugin: n.changePlugin,
 		Operators: n.operators, Events: &n.events,
 		SeekClients: n.seek(clientRows), SeekSessions: n.seek(sessionRows), SeekSubscriptions: n.seek(subscriptionRows),
 	}

@@ -170,6 +170,7 @@ func (r *recovery) WhenStarted(done func(error)) {
 		if err == nil {
 			r.node.openDoor()
 			r.node.meet()
+			r.node.loadPlugins()
 		}
 		done(err)
 		if err == nil {

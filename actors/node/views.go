@@ -15,7 +15,7 @@ import (
 )
 
 func (n *Node) httpServer() *http.Server {
-	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log, Metrics: n.prometheus(), Backoff: n.guesses, Others: others{n}})
+	return web.NewServer(web.Options{Sources: n.sources(), Logger: n.log, Metrics: n.prometheus(), Backoff: n.guesses, Others: others{n}, Routes: &n.plugins.routes})
 }
 
 // cursorOf reads a cursor of the topic tables.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/access"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/alarm"
@@ -30,7 +29,7 @@ type rig struct {
 	file   string
 	mu     sync.Mutex
 	alarms []string
-	added  []string // commands, routes and modules that are registered
+	added  []string // commands and routes that are registered
 }
 
 func inRig(t *testing.T, test func(*rig), known ...*Plugin) {
@@ -72,7 +71,6 @@ func (r *rig) ground(system *actor.ActorSystem) *Ground {
 		Settings: func(string) (Settings, error) { return Settings{"k": "v"}, nil },
 		Command:  func(c Command) (func(), error) { return add("command " + c.Name) },
 		Route:    func(p string, _ http.Handler) (func(), error) { return add("route " + p) },
-		Access:   func(m access.Module) (func(), error) { return add("module " + m.Name()) },
 		Alarm: func(a alarm.Alarm) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -134,22 +132,13 @@ func full(name string, f func()) *Plugin {
 		return errors.Join(
 			e.Hook(hooks.MessageAcked, 0, acked(f)),
 			e.AddCommand(Command{Name: name}),
-			e.AddRoute("/"+name, http.NotFoundHandler()),
-			e.AddAccess(module(name)))
+			e.AddRoute("/"+name, http.NotFoundHandler()))
 	}}
 }
 
 type idle struct{}
 
 func (idle) Receive(actor.Context) {}
-
-type module string
-
-func (m module) Name() string { return string(m) }
-
-func (m module) Authenticate(context.Context, *access.Credentials) (access.Result, error) {
-	return access.Result{}, nil
-}
 
 func TestWhatAPluginRegistersIsThereAfterLoadAndGoneAfterUnload(t *testing.T) {
 	called := 0
@@ -159,7 +148,7 @@ func TestWhatAPluginRegistersIsThereAfterLoadAndGoneAfterUnload(t *testing.T) {
 		}
 		r.expect([]string{"p"}, nil)
 		r.hooks.Acked(&hooks.Client{}, &protocol.Message{})
-		if called != 1 || len(r.added) != 3 {
+		if called != 1 || len(r.added) != 2 {
 			t.Errorf("called %d times, added %v", called, r.added)
 		}
 		if err := r.host.Load("p"); !errors.Is(err, ErrAlreadyStarted) {

@@ -1,6 +1,6 @@
 // Package plugins loads and unloads what extends the broker at run time. A plugin
 // is a supervised subtree, plugins/<name>, with what it has registered: hooks,
-// commands, access modules and HTTP routes. Unloading takes all of it back.
+// commands and HTTP routes. Unloading takes all of it back.
 //
 // A plugin that panics, in a hook or in an actor of its own, is ended and started
 // again; one that does so again and again, or whose hooks block, is unloaded with
@@ -18,7 +18,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/access"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/alarm"
@@ -65,11 +64,10 @@ type Ground struct {
 	Unsubscribe func(client, filter string) error
 	// Ban keeps a client out for some time.
 	Ban func(client protocol.ClientID, reason string, span time.Duration) error
-	// Command, Route and Access add something and return the function that takes it
+	// Command and Route add something and return the function that takes it
 	// away again, or say what it clashes with. A pattern is that of http.ServeMux.
 	Command func(Command) (remove func(), err error)
 	Route   func(pattern string, h http.Handler) (remove func(), err error)
-	Access  func(access.Module) (remove func(), err error)
 	// File is where the names of the loaded plugins are kept, one in a line with a
 	// dot behind it, as EMQ does.
 	File string
@@ -104,9 +102,6 @@ func (e *Env) AddCommand(c Command) error { return e.added(e.Command(c)) }
 
 // AddRoute adds a path to the HTTP API, below its authentication.
 func (e *Env) AddRoute(pattern string, h http.Handler) error { return e.added(e.Route(pattern, h)) }
-
-// AddAccess adds a module behind those of the access chain.
-func (e *Env) AddAccess(m access.Module) error { return e.added(e.Access(m)) }
 
 func (e *Env) added(remove func(), err error) error {
 	if err == nil {

@@ -54,6 +54,7 @@ type Stores struct {
 	origin  uint32
 	peers   Replicator // nil: nobody wants to know
 
+	off        atomic.Bool // Store and Lookup do nothing
 	tombstones atomic.Int64
 	incredible atomic.Uint64 // entries whose version is of a time to come
 
@@ -108,7 +109,15 @@ func New(system *actor.ActorSystem, o Options) *Stores {
 // takes the topic's message away. A message that is too large, or for a new
 // topic while the table is full, is counted and not stored. r, if not nil, gets
 // its part done when the change has been handed to the disk store.
+//
+// While the stores are switched off nothing is done.
 func (s *Stores) Store(m *protocol.Message, r *store.Receipt) {
+	if s.off.Load() {
+		if r != nil {
+			r.Part()
+		}
+		return
+	}
 	if s.options.MaxPayload > 0 && len(m.Payload) > s.options.MaxPayload {
 		s.tooLarge.Add(1)
 		s.refuse("too_large", m)
@@ -169,8 +178,17 @@ func (s *Stores) Restore(r store.Retained, done func()) {
 	}})
 }
 
+// Switch has messages stored and found, or, with false, neither: those that are there
+// stay where they are, other nodes' changes are taken over, and whoever looks finds
+// nothing. Stores are on when they are made.
+func (s *Stores) Switch(on bool) { s.off.Store(!on) }
+
 // Lookup sends l to every shard that may have matching messages.
 func (s *Stores) Lookup(l *Lookup) {
+	if s.off.Load() {
+		s.system.Root.Send(l.ReplyTo, &Found{Token: l.Token, Last: true})
+		return
+	}
 	if !l.Filter.HasWildcard() {
 		l.left.Store(1)
 		s.send(s.shardOf(string(l.Filter)), l)

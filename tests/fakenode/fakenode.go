@@ -290,6 +290,20 @@ func (f *Node) Sources() *admin.Sources {
 		Settings: func() []admin.Setting {
 			return []admin.Setting{{Key: "mqtt.max_packet_size", Value: "64KB", Type: "size"}, {Key: "node.cookie", Value: "******", Type: "string"}}
 		},
+		Plugins: func() []admin.PluginInfo {
+			return []admin.PluginInfo{{Name: "emq_retainer", Version: "1.0", Description: "EMQ Retainer", Active: true}, {Name: "emq_web_hook", Version: "1.0", Description: "EMQ Webhook Plugin"}}
+		},
+		ChangePlugin: func(verb, name string) error {
+			switch verb + " " + name {
+			case "load emq_web_hook", "unload emq_retainer", "reload emq_retainer":
+				return nil
+			case "load emq_retainer":
+				return admin.ErrPluginLoaded
+			case "unload emq_web_hook", "reload emq_web_hook":
+				return admin.ErrPluginNotStarted
+			}
+			return errors.New("not_found")
+		},
 		Operators: f.Operators, Events: &f.Events,
 		SeekClients: start, SeekSessions: start, SeekSubscriptions: start,
 		Publish: func(p admin.PublishRequest) error {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"emqttd/actors/access"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/plugins"
@@ -88,8 +87,7 @@ func (r *Rig) ground(s plugins.Settings, system *actor.ActorSystem) *plugins.Gro
 			r.commands[c.Name] = c
 			return nothing, nil
 		},
-		Route:  func(string, http.Handler) (func(), error) { return nothing, nil },
-		Access: func(access.Module) (func(), error) { return nothing, nil },
+		Route: func(string, http.Handler) (func(), error) { return nothing, nil },
 	}
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	Backoff *access.Backoff
 	// Others answer for other nodes; nil: there are none.
 	Others Others
+	// Routes are the paths of plugins; nil: there are none.
+	Routes *Routes
 }
 
 // NewServer returns the server of a listener.api; the caller gives it the net.Listener and closes it. Its limits are
@@ -69,6 +71,7 @@ type api struct {
 	v3         http.Handler
 	backoff    *access.Backoff
 	others     Others
+	extra      *Routes
 }
 
 // NewHandler returns the HTTP API. It panics when something of Sources is missing.
@@ -76,7 +79,7 @@ func NewHandler(o Options) http.Handler {
 	if err := o.Sources.Missing(); err != nil {
 		panic(err)
 	}
-	a := &api{src: o.Sources, prometheus: o.Metrics, v3: v3.New(o.Sources), backoff: o.Backoff, others: o.Others}
+	a := &api{src: o.Sources, prometheus: o.Metrics, v3: v3.New(o.Sources), backoff: o.Backoff, others: o.Others, extra: o.Routes}
 	if a.backoff == nil {
 		a.backoff = NewBackoff()
 	}
@@ -110,10 +113,26 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, http.StatusOK, map[string][]string{"paths": paths()})
 		}
 	default:
-		if _, ok := a.admit(w, r); ok {
-			writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")
-		}
+		a.plugin(w, r)
 	}
+}
+
+// plugin answers what is not of the API itself.
+func (a *api) plugin(w http.ResponseWriter, r *http.Request) {
+	who, ok := a.admit(w, r)
+	if !ok {
+		return
+	}
+	h := a.extra.handler(r)
+	if h == nil {
+		writeFailure(w, http.StatusNotFound, codeUnknown, "no such path")
+		return
+	}
+	if who.Role < operators.Operator && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		writeFailure(w, http.StatusForbidden, codeCredentials, "needs the role operator")
+		return
+	}
+	h.ServeHTTP(w, r)
 }
 
 // serveV3 lets operators in; on the node's own machine everybody may read what describes the API.

@@ -63,6 +63,8 @@ var routesV2 = []route{
 	{"mqtt/subscribe", []action{{http.MethodPost, operators.Operator, (*api).subscribe}}},
 	{"mqtt/unsubscribe", []action{{http.MethodPost, operators.Operator, (*api).unsubscribe}}},
 	see("nodes/{node}/alarms", (*api).alarms),
+	see("nodes/{node}/plugins", (*api).plugins),
+	{"nodes/{node}/plugins/{name}", []action{{http.MethodPut, operators.Admin, (*api).changePlugin}}},
 	see("configs", (*api).configs),
 	see("nodes/{node}/configs", (*api).configsOf),
 	{"configs/{app}", []action{{http.MethodPut, operators.Admin, (*api).changeConfig}}},

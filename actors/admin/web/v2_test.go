@@ -58,6 +58,12 @@ func TestV2ChangesThingsWithEMQsCodes(t *testing.T) {
 		{"DELETE", "users/ann", "", 200, done},
 		{"DELETE", "users/ann", "", 200, `{"code":105,`},
 		{"DELETE", "users/admin", "", 200, `{"code":106,`},
+		{"GET", "nodes/emq@127.0.0.1/plugins", "", 200, `{"code":0,"result":[{"name":"emq_retainer","version":"1.0","description":"EMQ Retainer","active":true}`},
+		{"PUT", "nodes/emq@127.0.0.1/plugins/emq_web_hook", `{"active":true}`, 200, `{"code":0,"result":[]}`},
+		{"PUT", "nodes/emq@127.0.0.1/plugins/emq_retainer", `{"active":true}`, 200, `{"code":110,"message":"already_started"}`},
+		{"PUT", "nodes/emq@127.0.0.1/plugins/emq_web_hook", `{"active":false}`, 200, `{"code":111,"message":"not_started"}`},
+		{"PUT", "nodes/emq@127.0.0.1/plugins/none", `{"active":true}`, 200, `{"code":102,"message":"not_found"}`},
+		{"PUT", "nodes/emq@127.0.0.1/plugins/none", `{}`, 400, `{"code":107,`},
 	} {
 		status, body := call(t, f.Sources(), tc.method, "/api/v2/"+tc.path, jsonBody, tc.body)
 		if status != tc.status || !strings.HasPrefix(body, tc.want) {

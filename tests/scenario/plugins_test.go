@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -178,4 +179,28 @@ func TestLoadedPluginsAreLoadedAgainAfterARestart(t *testing.T) {
 			t.Errorf("%s should be active=%t:\n%s", name, active, out)
 		}
 	}
+}
+
+func TestModuleIsLoadedByItsFileWhileTheNodeRuns(t *testing.T) {
+	b := testkit.Start(t)
+	build := exec.Command("go", "build", "-o", b.Config.Path("data/example.wasm"), "./actors/plugins/wasm/example")
+	build.Dir = testkit.Root()
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c := b.Dial(t)
+	c.Connect(testkit.Hello("c"))
+	c.Subscribe(0, "loud/#", "end")
+	plugin(t, b.Config, "example", "wasm.file = data/example.wasm\nwasm.timeout = 1m\nwasm.instances = 1\n")
+	if out, code := ctl(t, b, "plugins", "load", "example"); code != 0 {
+		t.Fatal(out)
+	}
+	c.Publish("loud/x", "quiet", 0, 0)
+	c.ExpectPublish("loud/x", "QUIET")
+	if out, code := ctl(t, b, "plugins", "unload", "example"); code != 0 {
+		t.Fatal(out)
+	}
+	c.Publish("loud/x", "quiet", 0, 0)
+	c.ExpectPublish("loud/x", "quiet")
 }

@@ -19,7 +19,7 @@ type broker struct {
 	program string
 	home    string
 	port    string
-	dist    string // port for other nodes
+	dist    string       // port for other nodes
 	log     bytes.Buffer // read when the process has ended
 }
 

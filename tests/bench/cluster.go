@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -80,12 +79,12 @@ func stoppedPeer(ctx context.Context, s *suite) (r result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	pause := time.Minute
+	stand := time.Minute
 	if s.short {
-		pause = 2 * time.Second
+		stand = 2 * time.Second
 	}
 	load := exec.CommandContext(ctx, filepath.Join(s.bin, "emqttd_bench"), "pair", "-c", "20", "-s", "64", "--mode", "rate",
-		"--rate", "20000", "--warm", "0s", "--for", (pause + 4*time.Second).String(), "--drain", "100ms", "--quiet", "-p", a.port, "--sub-port", b.port)
+		"--rate", "20000", "--warm", "0s", "--for", (stand + 4*time.Second).String(), "--drain", "100ms", "--quiet", "-p", a.port, "--sub-port", b.port)
 	if err := load.Start(); err != nil {
 		return nil, err
 	}
@@ -94,18 +93,18 @@ func stoppedPeer(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := pause(b.cmd.Process); err != nil {
 		return nil, err
 	}
 	most := before
-	for end := time.Now().Add(pause); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, 100*time.Millisecond) {
+	for end := time.Now().Add(stand); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, 100*time.Millisecond) {
 		now, err := rssOf(a.cmd.Process.Pid)
 		if err != nil {
 			return nil, err
 		}
 		most = max(most, now)
 	}
-	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := resume(b.cmd.Process); err != nil {
 		return nil, err
 	}
 	_ = load.Wait() // it says that messages were lost, as they must be

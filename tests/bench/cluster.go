@@ -93,7 +93,7 @@ func stoppedPeer(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(b.cmd.Process); err != nil {
+	if err := halt(b.cmd.Process); err != nil {
 		return nil, err
 	}
 	most := before
@@ -104,7 +104,7 @@ func stoppedPeer(ctx context.Context, s *suite) (r result, err error) {
 		}
 		most = max(most, now)
 	}
-	if err := resume(b.cmd.Process); err != nil {
+	if err := goOn(b.cmd.Process); err != nil {
 		return nil, err
 	}
 	_ = load.Wait() // it says that messages were lost, as they must be

@@ -9,6 +9,6 @@ import (
 
 var errNoPause = errors.New("processes cannot be stopped here")
 
-func pause(*os.Process) error { return errNoPause }
+func halt(*os.Process) error { return errNoPause }
 
-func resume(*os.Process) error { return errNoPause }
+func goOn(*os.Process) error { return errNoPause }

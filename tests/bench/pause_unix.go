@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// pause stops a process where it is; resume lets it go on.
-func pause(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
+// halt stops a process where it is; goOn lets it go on.
+func halt(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 
-func resume(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
+func goOn(p *os.Process) error { return p.Signal(syscall.SIGCONT) }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"time"
 
 	"emqttd/actors/admin"
@@ -13,11 +14,18 @@ type clusterView struct{ node *Node }
 // joinTime is how long an operator waits for a node to answer.
 const joinTime = 10 * time.Second
 
-// Members implements admin.Cluster.
+// Members implements admin.Cluster: those that count, and those that are down and
+// looked for.
 func (v clusterView) Members() []admin.MemberInfo {
+	view := v.node.mesh.net.View()
 	var out []admin.MemberInfo
-	for _, m := range v.node.mesh.net.View().Members {
+	for _, m := range view.Members {
 		out = append(out, admin.MemberInfo{Name: m.Name, Address: m.Address, Version: m.Version, State: m.State.String()})
+	}
+	for _, c := range v.node.mesh.net.Known() {
+		if _, counts := view.Member(c.Name); !counts && c.Name != "" {
+			out = append(out, admin.MemberInfo{Name: c.Name, Address: c.Address, State: cluster.Down.String()})
+		}
 	}
 	return out
 }
@@ -44,7 +52,14 @@ func (v clusterView) Leave() error {
 		return admin.ErrNotInCluster
 	}
 	v.node.mesh.net.Leave()
-	return nil
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(joinTime); time.Now().Before(end); <-tick.C {
+		if len(v.node.mesh.net.View().Members) == 1 {
+			return nil
+		}
+	}
+	return errors.New("the others are still there")
 }
 
 // ForceLeave implements admin.Cluster.

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -140,7 +141,11 @@ func mustHear[T any](t *testing.T, c *fakeConn) T {
 	synctest.Wait()
 	m, ok := heard[T](c)
 	if !ok {
-		t.Fatalf("%s was not told a %T, but %v", c.pid.Id, m, c.told)
+		var kinds []string
+		for _, x := range c.told {
+			kinds = append(kinds, fmt.Sprintf("%T", x))
+		}
+		t.Fatalf("%s was not told a %T, but %v", c.pid.Id, m, kinds)
 	}
 	return m
 }

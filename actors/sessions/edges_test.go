@@ -58,6 +58,7 @@ func TestAWillThatWaitsIsPublishedIfTheMoveFails(t *testing.T) {
 		synctest.Wait()
 		f.set(2, func() { w.net.Cut(a.net, b.net) })
 		d := b.move("d", come("c", 2), s)
+		time.Sleep(time.Second) // the cut comes after a moment
 		mustHear[*Ended](w.t, d)
 		time.Sleep(30 * time.Second)
 		if got := payloads(l.packets(w.t, 4)); len(got) > 0 {

@@ -3,7 +3,9 @@ package sessions
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,8 +46,14 @@ func TestAWillIsTreatedAsAtATakeOver(t *testing.T) { // [MQTT-3.1.3-9]
 }
 
 func TestAWillThatWaitsIsPublishedIfTheMoveFails(t *testing.T) {
-	var f fuse
-	o := worldOptions{nodes: []string{"a", "b"}, hold: f.hold}
+	var left atomic.Int64 // messages that still pass
+	left.Store(math.MaxInt64)
+	var gate chan struct{}
+	o := worldOptions{nodes: []string{"a", "b"}, hold: func(string, string) {
+		if left.Add(-1) < 0 {
+			<-gate
+		}
+	}}
 	inWorld(t, o, func(w *world) {
 		a, b := w.nodes[0], w.nodes[1]
 		l, ls := a.open("test/l", come("listener", 1))
@@ -56,9 +64,13 @@ func TestAWillThatWaitsIsPublishedIfTheMoveFails(t *testing.T) {
 			return m
 		})
 		synctest.Wait()
-		f.set(2, func() { w.net.Cut(a.net, b.net) })
+		gate = make(chan struct{})
+		left.Store(0)
 		d := b.move("d", come("c", 2), s)
-		time.Sleep(time.Second) // the cut comes after a moment
+		synctest.Wait() // the move stands still
+		go w.net.Cut(a.net, b.net)
+		synctest.Wait()
+		close(gate)
 		mustHear[*Ended](w.t, d)
 		time.Sleep(30 * time.Second)
 		if got := payloads(l.packets(w.t, 4)); len(got) > 0 {

@@ -53,7 +53,7 @@ func TestEveryWayToFindOtherNodesIsReadFromTheFile(t *testing.T) {
 	}
 }
 
-func TestAClusterThatCannotWorkIsRefused(t *testing.T) {
+func TestAClusterOrACollectorThatCannotWorkIsRefused(t *testing.T) {
 	tests := map[string]string{
 		"cluster.discovery = mcast":                    "emq.conf:2: cluster.discovery: this version has no discovery by multicast; make it one of manual, static, consul",
 		"cluster.discovery = k8s":                      "no discovery by Kubernetes",
@@ -68,6 +68,9 @@ func TestAClusterThatCannotWorkIsRefused(t *testing.T) {
 		"cluster.consul.service =":                     "a value is required",
 		"node.proto_dist = inet_tls":                   "cluster.tls.certfile",
 		"cluster.discovery = manual":                   "",
+		"trace.otlp.endpoint = collector:4318":         "emq.conf:2: trace.otlp.endpoint: expected a URL, http://host:port",
+		"trace.otlp.sample = 1.1":                      "emq.conf:2: trace.otlp.sample: must be at most 1",
+		"trace.otlp.endpoint = http://127.0.0.1:4318":  "",
 		"node.dist_listen = 192.0.2.7:6369":            "everybody knows the cookie",
 		"node.cookie = own\nnode.dist_listen = 0:6369": "expected a port",
 		"node.cookie = own\ncluster.discovery = consul\nnode.dist_listen = 0.0.0.0:6369\nnode.dist_advertise = 127.0.0.1:6369": "nodes of other hosts cannot reach a loopback address",

@@ -31,6 +31,7 @@ type Config struct {
 	Node     Node        `conf:"node"`
 	Cluster  Cluster     `conf:"cluster"`
 	Log      Log         `conf:"log"`
+	Trace    Trace       `conf:"trace"`
 	MQTT     MQTT        `conf:"mqtt"`
 	Retainer Retainer    `conf:"retainer"`
 	Module   Module      `conf:"module"`
@@ -99,6 +100,16 @@ type LogFile struct {
 	Size int `conf:"size" validate:"min=0"`
 	// Count is how many rotated files are kept.
 	Count int `conf:"count" validate:"min=0,max=1000"`
+}
+
+// Trace says which messages a collector of OpenTelemetry is told of.
+type Trace struct {
+	// Endpoint is the http or https URL of an OTLP/HTTP collector; empty: there is
+	// none.
+	Endpoint string `conf:"otlp.endpoint" validate:"omitempty,http_url"`
+	// Sample is how many of the messages are told of whose publisher does not ask
+	// for it, 0 to 1.
+	Sample float64 `conf:"otlp.sample" validate:"min=0,max=1"`
 }
 
 // MQTT holds the limits and rules of the protocol.

@@ -143,6 +143,19 @@ func logKeys() []Key {
 	)
 }
 
+func traceKeys() []Key {
+	return supported("Trace",
+		Key{
+			Name: "trace.otlp.endpoint",
+			Doc: "The http or https URL of a collector that takes OpenTelemetry traces (OTLP/HTTP); without a path, /v1/traces is meant. " +
+				"It is told of messages that have the MQTT 5 User Property traceparent with the sampled flag. Empty: nobody is told of anything.",
+		},
+		Key{
+			Name: "trace.otlp.sample", Kind: Float, Default: "0",
+			Doc: "How many of the other messages it is told of, chosen by chance: 0 none, 0.01 one in a hundred, 1 all.",
+		})
+}
+
 func sysmonKeys() []Key {
 	return ignored("System monitor", "there is no Erlang VM to monitor",
 		Key{Name: "sysmon.long_gc", Kind: Bool, Default: "false", Doc: "Report long garbage collections."},

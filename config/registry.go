@@ -143,7 +143,7 @@ type registry struct {
 var known = sync.OnceValue(func() *registry {
 	r := &registry{exact: map[string]*Key{}, byWords: map[int][]*Key{}}
 	for _, section := range [][]Key{
-		clusterKeys(), nodeKeys(), logKeys(), mqttKeys(), retainerKeys(), listenerKeys(),
+		clusterKeys(), nodeKeys(), logKeys(), traceKeys(), mqttKeys(), retainerKeys(), listenerKeys(),
 		storeKeys(), moduleKeys(), authKeys(), gatewayKeys(), otherKeys(), sysmonKeys(),
 	} {
 		for i := range section {

@@ -108,6 +108,8 @@ func rangeMessage(e validator.FieldError, tags string) string {
 		return "a value is required"
 	case "nodename":
 		return "expected name@host, of letters, digits and _ . -"
+	case "http_url":
+		return "expected a URL, http://host:port or https://host:port"
 	case "ltefield":
 		return "must not be above mqtt.mqueue.high_watermark"
 	case "max":

@@ -204,6 +204,7 @@ func (n *Node) dropped(reason string) func(*topics.Subscriber, []topics.Delivery
 			}
 		}
 		n.metrics.Drop(reason, uint64(len(items)))
+		n.tellDrop(to, items, reason)
 		m := items[0].Message
 		n.metrics.Recent.Note(ledger.Drop{
 			At: time.Now().UnixMilli(), Reason: reason, ClientID: to.ClientID(), Topic: string(m.Topic), From: m.From,

@@ -27,6 +27,7 @@ import (
 	"emqttd/actors/store"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/metrics"
+	"emqttd/actors/system/otel"
 	"emqttd/actors/topics"
 	"emqttd/cluster/link"
 	"emqttd/cluster/registry"
@@ -79,6 +80,7 @@ type Node struct {
 	operators   *operators.Accounts
 	guesses     *access.Backoff // of passwords, over HTTP
 	events      events.Hub
+	spans       *otel.Exporter // nil: there is no collector
 	disk        *store.Disk
 	door        door
 	far         far
@@ -121,6 +123,7 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	if err := n.launch(); err != nil {
+		n.closeSpans()
 		n.remote.Stop()
 		n.closeDoor()
 		_ = n.disk.Close() // the reason is the error above
@@ -150,6 +153,10 @@ func (n *Node) launch() error {
 	}
 	specs, err := n.specs()
 	if err != nil {
+		n.unreserve()
+		return err
+	}
+	if err = n.openSpans(); err != nil {
 		n.unreserve()
 		return err
 	}
@@ -222,6 +229,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.remote.Stop()
 		n.connections.Close()
 		n.sessions.Close()
+		n.closeSpans()
 		n.closeDoor()
 		if err := n.disk.Close(); err != nil && n.stopErr == nil {
 			n.stopErr = fmt.Errorf("close the store: %w", err)

@@ -64,7 +64,7 @@ func (n *Node) figures() []prometheus.Figure {
 	if s.State.Refusing {
 		refusing = 1
 	}
-	return []prometheus.Figure{
+	return append([]prometheus.Figure{
 		figure("alarms", "Alarms that are on.", float64(len(n.alarms.List()))),
 		figure("memory_level", "What is done because memory runs short: 0 nothing, 1 shedding, 2 slowing, 3 refusing.", float64(n.connections.Memory.Level())),
 		figure("store_refusing", "1 while the store takes nothing new.", refusing),
@@ -78,5 +78,5 @@ func (n *Node) figures() []prometheus.Figure {
 		total("store_sync_seconds_total", "Time that syncs took.", s.SyncTime.Seconds()),
 		total("store_errors_total", "Tables that could not be written or read.", float64(s.Errors)),
 		total("cleanup_panics_total", "Actors that panicked while they ended: each is a bug.", float64(kernel.CleanupPanics())),
-	}
+	}, n.spanFigures()...)
 }

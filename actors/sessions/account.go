@@ -40,7 +40,7 @@ func (s *session) account(out *delivery.Out) {
 	if len(out.Steps) > 0 {
 		now := unixMilli()
 		for _, x := range out.Steps {
-			s.rt.Trace.Note(x.Tag, trace.Step{At: now, ClientID: s.id, What: x.What})
+			s.rt.Trace.Note(x.Tag, trace.Step{At: now, ClientID: s.id, What: x.What, Last: x.Last})
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 		case t == mqtt.PUBCOMP: // it was delivered when PUBREC came
 		case rc.IsError():
 			out.Refused++
-			out.step(f.msg, StepRefused)
+			out.step(f.msg, StepRefused, true)
 		default:
 			out.came(f.item.msg)
 		}

@@ -125,34 +125,37 @@ func (o *Out) drop(r Reason, m *protocol.Message) {
 	if len(o.Lost) < maxLost {
 		o.Lost = append(o.Lost, Lost{Message: m, Reason: r})
 	}
-	o.step(m, reasonSteps[r])
+	o.step(m, reasonSteps[r], true)
 }
 
 // Step is what happened to a message that is traced.
 type Step struct {
 	Tag  uint32
 	What string
+	Last bool // nothing follows: the delivery has ended
 }
 
-// What happens to messages, and "dropped: " with a Reason.
+// What happens to messages.
 const (
 	StepQueued  = "queued"
 	StepSent    = "sent"
 	StepArrived = "acknowledged"
 	StepRefused = "refused by the client"
+	StepDropped = "dropped: " // with the reason behind it
 )
 
 var reasonSteps = func() (texts [numReasons]string) {
 	for r, name := range reasonNames {
-		texts[r] = "dropped: " + name
+		texts[r] = StepDropped + name
 	}
 	return texts
 }()
 
-// step notes what happened to a message if it is traced.
-func (o *Out) step(m *protocol.Message, what string) {
+// step notes what happened to a message if it is traced; last if that ends its
+// delivery.
+func (o *Out) step(m *protocol.Message, what string, last bool) {
 	if m.Tag != 0 {
-		o.Steps = append(o.Steps, Step{m.Tag, what})
+		o.Steps = append(o.Steps, Step{m.Tag, what, last})
 	}
 }
 
@@ -172,7 +175,7 @@ func (o *Out) open() bool { return len(o.Packets) < o.Room }
 // came notes that the client has a message.
 func (o *Out) came(m *protocol.Message) {
 	o.Delivered++
-	o.step(m, StepArrived)
+	o.step(m, StepArrived, true)
 	if o.Watch && m != nil {
 		o.Came = append(o.Came, m)
 	}
@@ -211,7 +214,7 @@ func (o *Out) send(it *item, id protocol.PacketID, dup bool, now int64) bool {
 	if p.TopicAlias != 0 && !known {
 		o.Aliases.learned(name, p.TopicAlias)
 	}
-	o.step(it.msg, StepSent)
+	o.step(it.msg, StepSent, it.qos == protocol.AtMostOnce)
 	switch it.qos {
 	case protocol.AtMostOnce:
 		o.Delivered++

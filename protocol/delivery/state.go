@@ -214,7 +214,7 @@ func (s *State) enqueue(out *Out, it item) {
 }
 
 func (s *State) enqueuedOne(out *Out, m *protocol.Message) {
-	out.step(m, StepQueued)
+	out.step(m, StepQueued, false)
 	s.enqueued++
 	l := s.limits
 	if l.HighWatermark > 0 && !s.high && s.queue.n > l.HighWatermark {

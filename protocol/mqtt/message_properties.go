@@ -111,6 +111,19 @@ func (m *MessageProperties) Decode(b []byte) error {
 	return p.err
 }
 
+// FindUser looks for User Properties of a name in properties in wire form without
+// their length, as in Publish.Properties. It returns the value of the last one,
+// which aliases b, and how many there are. It allocates nothing.
+func FindUser(b []byte, name string) (value string, count int) {
+	p := propReader{reader: reader{b: b}, in: inMessage}
+	for p.next() {
+		if p.id == propUserProperty && p.key == name {
+			value, count = p.str, count+1
+		}
+	}
+	return value, count
+}
+
 // Append writes the properties in the form of Publish.Properties.
 func (m *MessageProperties) Append(dst []byte) []byte {
 	w := propWriter{dst: dst}

@@ -14,6 +14,7 @@ type Step struct {
 	At       int64 // Unix milliseconds
 	ClientID string
 	What     string // queued, sent, acknowledged, or dropped with its reason
+	Last     bool   // nothing follows for this client
 }
 
 // Story is what is known of a message that was traced.
@@ -142,7 +143,8 @@ type Spans interface {
 	Published(m *protocol.Message) Span
 }
 
-// Span is one message that is followed. Calls come one at a time.
+// Span is one message that is followed. Calls come one at a time, under a lock of
+// the Tracer: they must not block. Steps may come before Matched.
 type Span interface {
 	Matched(deliveries int)
 	Delivered(step *Step)

@@ -12,9 +12,9 @@ import (
 
 	"emqttd/actors/hooks"
 	"emqttd/actors/plugins"
-	"emqttd/actors/plugins/plugintest"
 	"emqttd/protocol"
 	"emqttd/protocol/topic"
+	"emqttd/tests/plugintest"
 )
 
 // patience is how long a test waits for what must happen; only failures take it.

@@ -224,7 +224,7 @@ func listening(t *testing.T, f *fakenode.Node, query string) *bufio.Scanner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = answer.Body.Close() })
-	if k := answer.Header.Get("Content-Type"); answer.StatusCode != 200 || k != "text/event-stream" {
+	if k := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || k != "text/event-stream" {
 		t.Fatalf("%s %s", answer.Status, k)
 	}
 	lines := bufio.NewScanner(answer.Body)

@@ -75,7 +75,7 @@ func publish(tr *trace.Tracer, m *protocol.Message, deliveries int) uint32 {
 func attributesOf(s *tracetest.SpanStub) string {
 	var list []string
 	for _, a := range s.Attributes {
-		list = append(list, fmt.Sprintf("%s=%s", a.Key, a.Value.Emit()))
+		list = append(list, fmt.Sprintf("%s=%s", a.Key, a.Value.String()))
 	}
 	return strings.Join(list, " ")
 }

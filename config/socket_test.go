@@ -36,14 +36,14 @@ listener.ssl.c = 127.0.0.1:1
 func TestOptionsOfWebSocketsAreChecked(t *testing.T) {
 	const trusted = "listener.ws.a.proxy_protocol_trusted = 10.0.0.1\nlistener.ws.a."
 	for line, want := range map[string]string{
-		"origins = example.com":                                                    "expected self, or scheme://host",
-		"origins = https://example.com/path":                                       "expected self, or scheme://host",
-		"origins = https://a.*.com":                                                "expected self, or scheme://host",
-		"origins = self,https://*.example.com:8443,http://x":                       "",
-		"proxy_address_header = X-Forwarded-For":                                   "proxy_protocol_trusted",
-		"proxy_port_header = X-Forwarded-Port":                                     "proxy_protocol_trusted",
-		trusted[len("listener.ws.a."):] + "proxy_address_header = X-Forwarded-For": "",
-		trusted[len("listener.ws.a."):] + "proxy_address_header = X Y":             "name of a header",
+		"origins = example.com":                                                                                 "expected self, or scheme://host",
+		"origins = https://example.com/path":                                                                    "expected self, or scheme://host",
+		"origins = https://a.*.com":                                                                             "expected self, or scheme://host",
+		"origins = self,https://*.example.com:8443,http://x":                                                    "",
+		"proxy_address_header = X-Forwarded-For":                                                                "proxy_protocol_trusted",
+		"proxy_port_header = X-Forwarded-Port":                                                                  "proxy_protocol_trusted",
+		trusted[len("listener.ws.a."):] + "proxy_address_header = X-Forwarded-For":                              "",
+		trusted[len("listener.ws.a."):] + "proxy_address_header = X Y":                                          "name of a header",
 		trusted[len("listener.ws.a."):] + "proxy_address_header = X-Real-Ip\nlistener.ws.a.proxy_protocol = on": "PROXY protocol",
 	} {
 		got := complaints(t, Sources{File: write(t, "listener.ws.a = 127.0.0.1:1\nlistener.ws.a."+line+"\n")})

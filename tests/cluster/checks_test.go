@@ -152,8 +152,9 @@ func flow(t *testing.T, qos protocol.QoS, nodes ...*node) *traffic {
 		f.subs = append(f.subs, sub)
 	}
 	for i, n := range nodes {
-		f.pubs = append(f.pubs, n.mustConnect(fmt.Sprintf("pub-%d-%d", qos, i), true))
-		f.work.Go(func() { f.publish(f.pubs[i], filter, i) })
+		pub := n.mustConnect(fmt.Sprintf("pub-%d-%d", qos, i), true)
+		f.pubs = append(f.pubs, pub)
+		f.work.Go(func() { f.publish(pub, filter, i) })
 	}
 	t.Cleanup(f.end)
 	return f

@@ -41,27 +41,6 @@ func TestClusterKeepsItsPromisesWhateverHappens(t *testing.T) {
 	}
 }
 
-// TestSimulationFindsTheMistakeThatIsThereOnPurpose runs in a program that was built with
-// the tag simbug (make sim).
-func TestSimulationFindsTheMistakeThatIsThereOnPurpose(t *testing.T) {
-	if !link.Seeded {
-		t.Skip("this program has no mistake on purpose: go test -tags simbug ./tests/sim")
-	}
-	for seed := uint64(1); seed <= 20; seed++ {
-		found := ""
-		simulate(t, seed, func(format string, args ...any) {
-			if found == "" {
-				found = fmt.Sprintf(format, args...)
-			}
-		})
-		if found != "" {
-			t.Logf("seed %d: %s", seed, found)
-			return
-		}
-	}
-	t.Error("20 seeds have not found it")
-}
-
 // simulate plays a seed; fail is called, by one goroutine at a time, for each
 // invariant that does not hold.
 func simulate(t *testing.T, seed uint64, fail func(string, ...any)) {

@@ -20,6 +20,7 @@ import (
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
 	"emqttd/actors/connections"
+	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/listeners"
 	"emqttd/actors/retained"
@@ -123,6 +124,7 @@ func Start(cfg *config.Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	if err := n.launch(); err != nil {
+		n.plugins.host.Close()
 		n.closeSpans()
 		n.remote.Stop()
 		n.closeDoor()
@@ -265,6 +267,9 @@ func (n *Node) Addr(listener string) string {
 
 // System is the node's actor system, for those who look at its actors.
 func (n *Node) System() *actor.ActorSystem { return n.system }
+
+// Hooks are where plugins take part, for those who look at what they leave.
+func (n *Node) Hooks() *hooks.Hooks { return n.sessions.Hooks }
 
 // Metrics are the node's counters and gauges.
 func (n *Node) Metrics() *metrics.Registry { return n.metrics }

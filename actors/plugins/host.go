@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ type Host struct {
 	ground  *Ground
 	pid     *actor.PID // of the supervisor
 	doing   sync.Mutex // one load or unload at a time
-	saving  sync.WaitGroup
+	after   sync.WaitGroup
+	closed  chan struct{}
 	mu      sync.Mutex // what is below
 	known   map[string]*Plugin
 	loaded  map[string]*state
@@ -46,7 +48,7 @@ const waitTime = 30 * time.Second
 // New makes a host that knows some plugins. prefix is the name of the actor under
 // which Spec will be started.
 func New(g *Ground, prefix string, known []*Plugin) *Host {
-	h := &Host{ground: g, pid: g.System.NewLocalPID(prefix + "/plugins"), known: map[string]*Plugin{}, loaded: map[string]*state{}}
+	h := &Host{ground: g, pid: g.System.NewLocalPID(prefix + "/plugins"), closed: make(chan struct{}), known: map[string]*Plugin{}, loaded: map[string]*state{}}
 	for _, p := range known {
 		h.known[p.Name] = p
 	}
@@ -134,8 +136,12 @@ func (h *Host) LoadSaved(otherwise []string) {
 	if !ok {
 		names = otherwise
 	}
+	var all []string
 	for _, name := range names {
-		if err := h.start(name); err != nil {
+		all = append(all, h.today(name, otherwise)...)
+	}
+	for _, name := range all {
+		if err := h.start(name); err != nil && !errors.Is(err, ErrAlreadyStarted) {
 			h.ground.Log.Error("a plugin does not start", "plugin", name, "error", err)
 			h.alarm(name, fmt.Sprintf("it does not start: %v", err))
 		}
@@ -143,12 +149,15 @@ func (h *Host) LoadSaved(otherwise []string) {
 }
 
 // Close says that the node stops: plugins that end now stay in the file. It returns
-// when the file is as it is to be.
+// when the file is as it is to be. It may be called more than once.
 func (h *Host) Close() {
 	h.mu.Lock()
-	h.stopped = true
+	if !h.stopped {
+		h.stopped = true
+		close(h.closed)
+	}
 	h.mu.Unlock()
-	h.saving.Wait()
+	h.after.Wait()
 }
 
 func (h *Host) start(name string) error {
@@ -173,7 +182,7 @@ func (h *Host) start(name string) error {
 		},
 		Reply: func(_ *actor.PID, err error) { done <- err },
 	})
-	err := wait(done)
+	err := h.wait(done)
 	if err != nil {
 		h.forget(name)
 		return err
@@ -203,7 +212,7 @@ func (h *Host) stop(name string) error {
 	}
 	done := make(chan error, 1)
 	h.ground.System.Root.Send(h.pid, &kernel.RemoveChild{Name: name, Reply: func(err error) { done <- err }})
-	if err := wait(done); err != nil {
+	if err := h.wait(done); err != nil {
 		return err
 	}
 	h.forget(name)
@@ -211,16 +220,20 @@ func (h *Host) stop(name string) error {
 	return nil
 }
 
-func wait(done <-chan error) error {
+func (h *Host) wait(done <-chan error) error {
 	t := time.NewTimer(waitTime)
 	defer t.Stop()
 	select {
 	case err := <-done:
 		return err
+	case <-h.closed:
+		return errStopping
 	case <-t.C:
 		return fmt.Errorf("it does not answer within %v", waitTime)
 	}
 }
+
+var errStopping = errors.New("the node stops")
 
 func (h *Host) isStarted(name string) bool {
 	h.mu.Lock()
@@ -249,34 +262,65 @@ func (h *Host) blocked(name string) {
 	}
 }
 
-// ended is told by an instance that is gone. If nobody asked for it, it could not
-// be kept running: it is unloaded, and stays so.
-func (h *Host) ended(name string) {
+// ended is told by an instance that is gone. If nobody asked for it, it could not be
+// kept running, and it is unloaded and stays so; or what it stood under has ended,
+// and then it comes back with that, unless the node stops.
+func (h *Host) ended(name string, gaveUp bool) {
 	h.mu.Lock()
 	s := h.loaded[name]
-	gaveUp := s != nil && s.started && !s.leaving && !h.stopped
-	if gaveUp {
-		delete(h.loaded, name)
-		h.saving.Add(1)
-	}
-	h.mu.Unlock()
-	if !gaveUp {
+	if s == nil || !s.started || s.leaving || h.stopped {
+		h.mu.Unlock()
 		return
 	}
+	delete(h.loaded, name)
 	reason := s.reason
+	h.after.Add(1)
+	h.mu.Unlock()
+	if !gaveUp {
+		go h.again(name)
+		return
+	}
 	if reason == "" {
 		reason = "it crashed again and again"
 	}
 	h.ground.Log.Error("plugin given up", "plugin", name, "reason", reason)
 	h.alarm(name, reason)
 	go func() { // the file is written on no actor's goroutine
-		defer h.saving.Done()
+		defer h.after.Done()
 		h.doing.Lock()
 		defer h.doing.Unlock()
 		if err := h.save(); err != nil {
 			h.ground.Log.Error("the list of loaded plugins cannot be written", "file", h.ground.File, "error", err)
 		}
 	}()
+}
+
+// Attempts to start a plugin again whose supervisor is on its way back.
+const (
+	againPause    = 100 * time.Millisecond
+	againAttempts = 100
+)
+
+// again starts a plugin whose supervisor was restarted.
+func (h *Host) again(name string) {
+	defer h.after.Done()
+	h.doing.Lock()
+	defer h.doing.Unlock()
+	var err error
+	for range againAttempts {
+		select {
+		case <-h.closed:
+			return
+		case <-time.After(againPause):
+		}
+		if err = h.start(name); !errors.Is(err, kernel.ErrNotRunning) && !errors.Is(err, kernel.ErrChildExists) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, errStopping) {
+		h.ground.Log.Error("a plugin does not come back", "plugin", name, "error", err)
+		h.alarm(name, fmt.Sprintf("it does not come back: %v", err))
+	}
 }
 
 func (h *Host) alarm(name, reason string) {

@@ -290,3 +290,77 @@ func TestWhatWasLoadedIsLoadedAtTheNextStart(t *testing.T) {
 		}
 	}, a, b, bad)
 }
+
+func TestPluginsComeBackWithTheirSupervisor(t *testing.T) {
+	inRig(t, func(r *rig) {
+		if err := r.host.Load("p"); err != nil {
+			t.Fatal(err)
+		}
+		if err := kernel.KillByID(r.host.ground.System, "node/plugins"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual
+		r.expect([]string{"p"}, nil)
+		if !r.hooks.Used(hooks.MessageAcked) {
+			t.Error("it has no hooks")
+		}
+	}, full("p", func() {}))
+}
+
+// TestANodeThatFailsToStartLeavesTheListAsItWas: its parts end before anybody has
+// said that they are to.
+func TestANodeThatFailsToStartLeavesTheListAsItWas(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "loaded_plugins")
+	synctest.Test(t, func(t *testing.T) {
+		if err := writeNames(file, []string{"p"}); err != nil {
+			t.Fatal(err)
+		}
+		r := &rig{T: t, hooks: new(hooks.Hooks), file: file}
+		system := kernel.NewSystem(slog.New(slog.DiscardHandler))
+		r.host = New(r.ground(system), "node", []*Plugin{full("p", func() {})})
+		late := kernel.ChildSpec{Name: "listeners", Props: kernel.NewProps(func() actor.Actor { return &failing{r.host} })}
+		if _, err := kernel.StartRoot(system, "node", []kernel.ChildSpec{r.host.Spec(), late}, func(error) {}); err == nil {
+			t.Fatal("it started")
+		}
+		r.host.Close()
+		if got := r.saved(); !slices.Equal(got, []string{"p"}) || len(r.alarms) > 0 {
+			t.Errorf("saved %v, alarms %v", got, r.alarms)
+		}
+		r.nothingLeft()
+	})
+}
+
+// failing is a part of a node that cannot start, when the plugins are loaded.
+type failing struct{ host *Host }
+
+func (f *failing) WhenStarted(done func(error)) {
+	go func() {
+		f.host.LoadSaved(nil)
+		done(errors.New("the port is taken"))
+	}()
+}
+
+func (*failing) Receive(actor.Context) {}
+
+func TestNamesOfEMQsOwnListAreUnderstood(t *testing.T) {
+	none := func(*Env) error { return nil }
+	known := []*Plugin{{Name: "emq_retainer", Start: none}, {Name: "emq_mod_presence", Start: none}, {Name: "emq_mod_rewrite", Start: none}}
+	for list, want := range map[string][]string{
+		"emq_recon.\nemq_modules.\nemq_retainer.\nemq_dashboard.\n":                             {"emq_mod_presence", "emq_retainer"},
+		"emq_recon.\nemq_dashboard.\nemq_mod_presence.\nemq_mod_retainer.\n":                    {"emq_mod_presence", "emq_retainer"},
+		"emq_mod_rewrite.\nemq_modules.\nemq_mod_presence.\nemq_retainer.\nemq_mod_retainer.\n": {"emq_mod_presence", "emq_mod_rewrite", "emq_retainer"},
+	} {
+		inRig(t, func(r *rig) {
+			if err := os.MkdirAll(filepath.Dir(r.file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(r.file, []byte(list), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r.host.LoadSaved([]string{"emq_mod_presence", "emq_retainer"})
+			if got := r.active(); !slices.Equal(got, want) || len(r.alarms) > 0 {
+				t.Errorf("%q: active %v, alarms %v", list, got, r.alarms)
+			}
+		}, known...)
+	}
+}

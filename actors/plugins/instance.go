@@ -21,6 +21,7 @@ type instance struct {
 	seen   []uint64 // calls of each hook that had ended when it was last looked at
 	stuck  int      // looks without progress
 	ending bool     // its actors end because it does
+	failed bool     // something went wrong; if it ends now, it is given up
 }
 
 // crashed tells an instance that a hook of its plugin panicked, or that the plugin
@@ -44,6 +45,7 @@ const (
 
 // Start implements kernel.Starter.
 func (i *instance) Start(c actor.Context) (err error) {
+	defer func() { i.failed = err != nil }()
 	settings, err := i.host.ground.Settings(i.plugin.Name)
 	if err != nil {
 		return err
@@ -116,18 +118,20 @@ func (i *instance) begin() (err error) {
 func (i *instance) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *crashed:
+		i.failed = true
 		panic(m.reason)
 	case *actor.Terminated:
 		if i.ending {
 			return
 		}
+		i.failed = true
 		panic("its actors could not be kept running")
 	case *look:
 		i.look(c)
 	case *actor.Restarting, *actor.Stopping:
 		i.end()
 	case *actor.Stopped:
-		i.host.ended(i.plugin.Name)
+		i.host.ended(i.plugin.Name, i.failed)
 	}
 }
 
@@ -158,6 +162,7 @@ func (i *instance) look(c actor.Context) {
 	if !blocked {
 		i.stuck = 0
 	} else if i.stuck++; i.stuck >= looks {
+		i.failed = true
 		i.host.blocked(i.plugin.Name)
 		i.end()
 		c.Stop(c.Self())

@@ -45,3 +45,39 @@ func writeNames(file string, names []string) error {
 	}
 	return nil
 }
+
+// builtIn are names in the lists of EMQ 2.0 to 2.3 for what needs no plugin here.
+var builtIn = map[string]string{
+	"emq_dashboard": "what it shows is a part of the HTTP API",
+	"emq_recon":     "emqttd_ctl vm shows what it did",
+	"emq_reloader":  "there is no code to be loaded again",
+}
+
+// today is what a name of the list means: as a rule that plugin, but EMQ has had
+// other names for some. otherwise are those of a node without a list. A name that
+// means something else is told once.
+func (h *Host) today(name string, otherwise []string) []string {
+	h.mu.Lock()
+	known := h.known[name] != nil
+	h.mu.Unlock()
+	var now []string
+	switch {
+	case known:
+		return []string{name}
+	case name == "emq_modules":
+		for _, n := range otherwise {
+			if strings.HasPrefix(n, "emq_mod_") {
+				now = append(now, n)
+			}
+		}
+	case name == "emq_mod_retainer":
+		now = []string{"emq_retainer"}
+	case builtIn[name] != "":
+		h.ground.Log.Info("a plugin of EMQ is built in", "plugin", name, "reason", builtIn[name])
+		return nil
+	default:
+		return []string{name}
+	}
+	h.ground.Log.Info("a plugin of EMQ has other names", "plugin", name, "names", now)
+	return now
+}

@@ -35,7 +35,7 @@ CONSUL      := $(TOOLS)/consul-$(CONSUL_VERSION)
 
 # Modules apart from the broker's, so that what only tests need is not in its go.mod.
 TEST_MODULES := tests/codec tests/clients
-MODULES      := $(TEST_MODULES) tests/conformance/controls tests/backends/mongo
+MODULES      := $(TEST_MODULES) tests/conformance/controls tests/backends/mongo tests/bench/peers
 PLATFORMS    := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64 windows/amd64
 
 # What `make fuzz`, `make bench` and `make soak` may be told: make fuzz FUZZTIME=5m

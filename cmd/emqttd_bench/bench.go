@@ -52,6 +52,9 @@ func runScenario(cmd *cobra.Command, o *options, measured func(*bench) error) er
 		return err
 	}
 	defer b.Swarm.Close()
+	if o.ws {
+		b.WebSocket = o.wsPath
+	}
 	// Memory that the collector spares is time that the broker gets.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	b.run = uint32(b.Clock())

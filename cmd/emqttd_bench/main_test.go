@@ -54,6 +54,7 @@ func TestEveryScenarioAccountsForAllItDid(t *testing.T) {
 		{"pair -c 4 -q 1 --warm 20ms --for 150ms --v5", map[string]float64{"lost": 0, "duplicates": 0, "reordered": 0, "received": -1}},
 		{"pair -c 4 -q 2 --warm 20ms --for 150ms", map[string]float64{"lost": 0, "duplicates": 0, "reordered": 0, "received": -1}},
 		{"pair -c 4 -q 2 --warm 20ms --for 150ms --goroutines", map[string]float64{"lost": 0, "duplicates": 0, "reordered": 0, "received": -1}},
+		{"pair -c 7 --subs 3 -q 1 --warm 20ms --for 150ms", map[string]float64{"pairs": 7, "subscribers": 3, "lost": 0, "duplicates": 0, "reordered": 0, "received": -1}},
 		// A flood is more than the broker must keep: what it drops at QoS 0 is no failure.
 		{"pair -c 4 -q 0 --mode flood --warm 20ms --for 100ms --drain 500ms", map[string]float64{"duplicates": 0, "reordered": 0, "received": -1}},
 		{"pair -c 4 -q 1 --mode rate --rate 500 --warm 20ms --for 150ms", map[string]float64{"lost": 0, "received": -1}},
@@ -97,6 +98,29 @@ func list(v any) []map[string]any {
 		}
 	}
 	return all
+}
+
+func TestScenariosGoOverWebSocket(t *testing.T) {
+	b := testkit.Start(t, func(c *config.Config) {
+		l := c.Listeners[0]
+		l.Type, l.Name = config.ListenerWS, "sockets"
+		c.Listeners = append(c.Listeners, l)
+	})
+	addr := b.Addr(config.ListenerWS + ".sockets")
+	for _, args := range []string{
+		"pair -c 4 -q 0 --warm 20ms --for 150ms", "pair -c 4 -q 2 -s 300 --warm 20ms --for 150ms",
+		"pair -c 2 -q 1 -s 60000 --window 3 --warm 20ms --for 150ms", "pair -c 4 -q 1 --warm 20ms --for 150ms --goroutines",
+	} {
+		t.Run(args, func(t *testing.T) {
+			code, r, stderr := runBench(t, addr, args+" --ws")
+			if got, _ := r["received"].(float64); code != 0 || got == 0 || r["lost"] != 0.0 || r["reordered"] != 0.0 {
+				t.Errorf("exit %d: %v %s", code, r, stderr)
+			}
+		})
+	}
+	if code, _, stderr := runBench(t, addr, "conn -c 1 --ws --ws-path /elsewhere --hold 1ms"); code != 1 {
+		t.Errorf("a path that the broker does not serve: exit %d: %s", code, stderr)
+	}
 }
 
 func TestSubReceivesWhatPubSends(t *testing.T) {

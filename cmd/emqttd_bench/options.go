@@ -44,6 +44,8 @@ type options struct {
 	certFile   string
 	keyFile    string
 	goroutines bool
+	ws         bool
+	wsPath     string
 }
 
 // scenario makes a command of a function that measures.
@@ -85,6 +87,8 @@ func (o *options) flags(cmd *cobra.Command, count int) {
 	f.StringVar(&o.caFile, "cafile", "", "with -S: certificates to verify the broker's with, instead of the system's")
 	f.StringVar(&o.certFile, "certfile", "", "with -S: the clients' certificate")
 	f.StringVar(&o.keyFile, "keyfile", "", "with -S: the clients' key")
+	f.BoolVar(&o.ws, "ws", false, "connect over WebSocket; with -S, over TLS below it")
+	f.StringVar(&o.wsPath, "ws-path", "/mqtt", "with --ws: the path of the broker's endpoint")
 	f.BoolVar(&o.goroutines, "goroutines", false, "use goroutines where epoll would be used")
 }
 
@@ -100,6 +104,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--prefix %q: a topic level without + # $", o.prefix)
 	case !o.secure && (o.insecure || o.caFile != "" || o.certFile != "" || o.keyFile != ""):
 		return errors.New("--insecure, --cafile, --certfile and --keyfile go with -S")
+	case !strings.HasPrefix(o.wsPath, "/"):
+		return fmt.Errorf("--ws-path %q: a path begins with /", o.wsPath)
 	}
 	return nil
 }

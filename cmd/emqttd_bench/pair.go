@@ -14,7 +14,8 @@ import (
 )
 
 const pairText = `Connects -c publishers and as many subscribers, each pair with a topic of its own,
-and pushes messages in one of three ways:
+or fewer subscribers (--subs), each with a wildcard for the topics of its share of
+the publishers, and pushes messages in one of three ways:
 
   --mode window  a publisher has at most --window messages on their way, end to
                  end; the next goes when the subscriber has got one (default)
@@ -27,10 +28,11 @@ Every message is accounted for, from the first one to --drain of silence behind
 the last: lost, arrived twice, arrived out of order. Rates, latency and CPU are
 those of --for, after --warm. CPU is divided by delivered messages.`
 
-// pairRun is the scenario of publishers that have one subscriber each.
+// pairRun is the scenario of publishers that have one subscriber each, or share some.
 type pairRun struct {
 	*bench
 	mode             string
+	subs             int
 	qos              uint8
 	size             int
 	window, inflight int
@@ -63,16 +65,18 @@ type pairPub struct {
 	delivered measure.Account
 }
 
-// pairSub is the other end.
+// pairSub is the other end of the publishers whose number has this remainder.
 type pairSub struct {
 	watcher
-	p *pairPub
+	r      *pairRun
+	number uint32
 }
 
 func pairCommand() *cobra.Command {
 	r := &pairRun{}
 	return scenario("pair", "Send messages between pairs of clients", pairText, 50, func(cmd *cobra.Command) {
 		f := cmd.Flags()
+		f.IntVar(&r.subs, "subs", 0, "subscribers; 0: as many as publishers")
 		f.StringVar(&r.mode, "mode", "window", "window, flood or rate")
 		f.Uint8VarP(&r.qos, "qos", "q", 0, "QoS of messages and subscriptions")
 		f.IntVarP(&r.size, "size", "s", 64, fmt.Sprintf("payload bytes, %d at least", stampSize))
@@ -100,6 +104,8 @@ func (r *pairRun) check() error {
 		return fmt.Errorf("--mode %s: window, flood or rate", r.mode)
 	case r.mode == "rate" && r.rate <= 0:
 		return fmt.Errorf("--rate %v: above 0", r.rate)
+	case r.subs < 0 || r.subs > r.count:
+		return fmt.Errorf("--subs %d: 0 to -c, which is %d", r.subs, r.count)
 	}
 	return nil
 }
@@ -140,14 +146,21 @@ func (r *pairRun) measure() error {
 func (r *pairRun) connect() error {
 	body := payload(r.size)
 	name := func(i int) string { return fmt.Sprintf("%s/pair/%d", r.prefix, i) }
+	filter, subs := name, r.count
+	if r.subs > 0 {
+		subs = r.subs
+		name = func(i int) string { return fmt.Sprintf("%s/share/%d/%d", r.prefix, i%subs, i) }
+		filter = func(i int) string { return fmt.Sprintf("%s/share/%d/+", r.prefix, i) }
+	}
+	r.subs = subs
 	for i := range r.count {
 		r.pubs = append(r.pubs, &pairPub{
 			watcher: watcher{b: r.bench}, r: r, sender: uint32(i),
 			message: mqtt.Publish{Topic: topic.Name(name(i)), Payload: body, QoS: protocol.QoS(r.qos)},
 		})
 	}
-	_, err := r.complete(r.count, func(i int) client {
-		return client{name: "sub", events: &pairSub{watcher{b: r.bench}, r.pubs[i]}, filters: []string{name(i)}, qos: protocol.QoS(r.qos)}
+	_, err := r.complete(subs, func(i int) client {
+		return client{name: "sub", events: &pairSub{watcher{b: r.bench}, r, uint32(i)}, filters: []string{filter(i)}, qos: protocol.QoS(r.qos)}
 	})
 	if err != nil {
 		return err
@@ -175,17 +188,18 @@ func (r *pairRun) statusLine() func() string {
 
 // Message takes a delivery down.
 func (s *pairSub) Message(_ *swarm.Conn, m *mqtt.Publish) {
-	p := s.p
+	r := s.r
 	st, ok := readStamp(m.Payload)
-	if !ok || st.run != p.r.run || st.sender != p.sender {
-		p.r.foreign++
+	if !ok || st.run != r.run || st.sender >= uint32(len(r.pubs)) || st.sender%uint32(r.subs) != s.number {
+		r.foreign++
 		return
 	}
+	p := r.pubs[st.sender]
 	if !p.delivered.Arrived(st.number) {
 		return
 	}
-	p.r.got++
-	p.r.latency.Add(time.Duration(p.r.Now() - st.at))
+	r.got++
+	r.latency.Add(time.Duration(r.Now() - st.at))
 	p.wake()
 }
 
@@ -303,7 +317,8 @@ func (r *pairRun) conclude(spent measure.Between, sent, got int64, latency *meas
 		twice += p.delivered.Twice
 		reordered += p.delivered.Reordered
 	}
-	r.add("pairs", "pairs", r.count, "")
+	r.add("pairs", "publishers", r.count, "")
+	r.add("subscribers", "subscribers", r.subs, "")
 	r.add("qos", "QoS", r.qos, "")
 	r.add("size", "payload", r.size, "bytes")
 	r.add("mode", "mode", r.mode, "")

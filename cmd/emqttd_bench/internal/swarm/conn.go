@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
 )
@@ -61,8 +63,9 @@ type Conn struct {
 	id        protocol.PacketID
 	held      map[protocol.PacketID]struct{} // of QoS 2, received and not yet released
 
-	fd   int   // of the epoll network
-	pipe *pipe // of the network of goroutines
+	fd      int      // of the epoll network
+	pipe    *pipe    // of the network of goroutines
+	framing *framing // of a WebSocket, else nil
 
 	live, up, dirty, blocked, leaving bool
 }
@@ -72,6 +75,9 @@ type Conn struct {
 func (s *Swarm) Dial(to netip.AddrPort, from netip.Addr, hello *mqtt.Connect, e Events) (*Conn, error) {
 	c := &Conn{Events: e, Began: s.Clock(), Version: hello.Version, Window: 65535, s: s, fd: -1, live: true}
 	c.hello = hello.Append(nil, hello.Version)
+	if s.WebSocket != "" {
+		c.framing = newFraming(to, s.WebSocket, c.hello)
+	}
 	c.pingEvery = int64(hello.KeepAlive) * int64(time.Second) * 3 / 4
 	s.open[c] = struct{}{}
 	if err := s.net.dial(c, to, from); err != nil {
@@ -143,13 +149,28 @@ func (c *Conn) touch() {
 		c.out = c.s.spare[n-1]
 		c.s.spare = c.s.spare[:n-1]
 	}
+	if c.framing != nil {
+		c.out = c.framing.begin(c.out)
+	}
 }
 
 // connected is called by the network when bytes may flow.
 func (c *Conn) connected() {
-	c.touch()
-	c.out = append(c.out, c.hello...)
+	hello := c.hello
 	c.hello = nil
+	if c.framing == nil {
+		c.greet(hello)
+		return
+	}
+	c.touch()
+	c.out = append(c.framing.end(c.out, ws.OpBinary), c.framing.request...)
+	c.framing.request = nil
+}
+
+// greet sends the CONNECT.
+func (c *Conn) greet(hello []byte) {
+	c.touch()
+	c.out = append(c.out, hello...)
 	c.up = true
 }
 
@@ -168,6 +189,9 @@ func (c *Conn) writable() {
 func (c *Conn) flush() {
 	if !c.live || c.blocked || len(c.out) == 0 {
 		return
+	}
+	if c.framing != nil {
+		c.out = c.framing.end(c.out, ws.OpBinary)
 	}
 	n, err := c.s.net.write(c, c.out)
 	if err != nil {
@@ -210,6 +234,15 @@ func (c *Conn) fail(err error) {
 
 // received handles bytes, which belong to the network again when it returns.
 func (c *Conn) received(b []byte) {
+	if c.framing != nil {
+		c.unframe(b)
+		return
+	}
+	c.parse(b)
+}
+
+// parse handles bytes of MQTT.
+func (c *Conn) parse(b []byte) {
 	whole := b
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)

@@ -31,6 +31,8 @@ type Swarm struct {
 	Turn func(now int64) (again int64)
 	// Second, if not nil, is called about once a second.
 	Second func(now int64)
+	// WebSocket, if not empty, is the path to which clients dial a WebSocket.
+	WebSocket string
 
 	net     network
 	began   time.Time

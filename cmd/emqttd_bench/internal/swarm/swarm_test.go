@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"emqttd/protocol"
 	"emqttd/protocol/mqtt"
 )
@@ -171,6 +173,111 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations", allocations)
+	}
+}
+
+// upgrade is a client whose WebSocket the broker has agreed to.
+func upgrade(t *testing.T) (*Swarm, *wire, *Conn, *diary) {
+	t.Helper()
+	w, d := &wire{room: 1 << 30}, &diary{}
+	s := &Swarm{net: w, open: map[*Conn]struct{}{}, began: time.Now(), WebSocket: "/mqtt", spare: make([][]byte, 0, 4)}
+	c, err := s.Dial(netip.AddrPort{}, netip.Addr{}, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: "c"}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.flush()
+	if b := w.take(); !bytes.HasPrefix(b, []byte("GET /mqtt HTTP/1.1\r\n")) || !bytes.HasSuffix(b, []byte("\r\n\r\n")) {
+		t.Fatalf("%q is no request", b)
+	}
+	for _, b := range []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n") {
+		c.received([]byte{b})
+	}
+	s.flush()
+	if f := frames(t, w.take()); len(f) != 1 || f[0].Payload[0] != byte(mqtt.CONNECT)<<4 {
+		t.Fatalf("%v is no CONNECT", f)
+	}
+	return s, w, c, d
+}
+
+// frames takes apart what a client wrote.
+func frames(t *testing.T, b []byte) (all []ws.Frame) {
+	t.Helper()
+	for r := bytes.NewReader(b); r.Len() > 0; {
+		f, err := ws.ReadFrame(r)
+		if err == nil {
+			err = ws.CheckHeader(f.Header, ws.StateServerSide)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, ws.UnmaskFrame(f))
+	}
+	return all
+}
+
+func TestATurnIsOneFrameOfAWebSocket(t *testing.T) {
+	for _, size := range []int{0, 100, 115, 116, 300, 65524, 65527, 65528, 200_000} {
+		s, w, c, _ := upgrade(t)
+		p := &mqtt.Publish{Topic: "topic", Payload: bytes.Repeat([]byte("x"), size)}
+		want := p.Append(p.Append(nil, mqtt.V311), mqtt.V311)
+		w.room = 3 // the rest follows when there is room, and the next turn is another frame
+		c.Publish(p)
+		c.Publish(p)
+		s.flush()
+		c.Publish(p)
+		w.room = 1 << 30
+		c.writable()
+		f := frames(t, w.take())
+		if len(f) != 2 || !bytes.Equal(f[0].Payload, want) || !bytes.Equal(f[1].Payload, want[:len(want)/2]) || f[0].Header.OpCode != ws.OpBinary {
+			t.Errorf("payloads of %d bytes: %d frames", size, len(f))
+		}
+	}
+}
+
+func TestFramesOfAWebSocketMayArriveInAnyPieces(t *testing.T) {
+	packets := (&mqtt.Connack{}).Append(nil, mqtt.V311)
+	packets = (&mqtt.Publish{Topic: "t", Payload: make([]byte, 500)}).Append(packets, mqtt.V311)
+	packets = (&mqtt.Publish{Topic: "t", Payload: make([]byte, 70_000)}).Append(packets, mqtt.V311)
+	var stream []byte
+	for _, cut := range []int{3, 300, 301, 69_000} { // also within packets
+		stream = append(stream, ws.MustCompileFrame(ws.NewBinaryFrame(packets[:cut]))...)
+		stream = append(stream, ws.MustCompileFrame(ws.NewPingFrame([]byte("there?")))...)
+		packets = packets[cut:]
+	}
+	stream = append(stream, ws.MustCompileFrame(ws.NewBinaryFrame(packets))...)
+	for _, size := range []int{1, 2, 7, 4096, len(stream)} {
+		s, w, c, d := upgrade(t)
+		for b := stream; len(b) > 0; {
+			n := min(size, len(b))
+			c.received(bytes.Clone(b[:n]))
+			b = b[n:]
+		}
+		s.flush()
+		f := frames(t, w.take())
+		if d.up != 1 || len(d.messages) != 2 || len(d.messages[1]) != 70_000 || d.down != nil {
+			t.Errorf("in pieces of %d: %d CONNACK, %d messages, %v", size, d.up, len(d.messages), d.down)
+		}
+		if len(f) != 4 || f[3].Header.OpCode != ws.OpPong || string(f[3].Payload) != "there?" {
+			t.Errorf("in pieces of %d: the pings had the answers %v", size, f)
+		}
+	}
+}
+
+func TestAWebSocketEndsAsTheBrokerSays(t *testing.T) {
+	_, _, c, d := upgrade(t)
+	c.received(ws.MustCompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, ""))))
+	if !errors.Is(d.down, ErrClosed) {
+		t.Errorf("%v after a Close", d.down)
+	}
+	w, d := &wire{room: 1 << 30}, &diary{}
+	s := &Swarm{net: w, open: map[*Conn]struct{}{}, began: time.Now(), WebSocket: "/mqtt"}
+	c, err := s.Dial(netip.AddrPort{}, netip.Addr{}, &mqtt.Connect{Version: mqtt.V311}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.received([]byte("HTTP/1.1 404 Not Found\r\n\r\n"))
+	if d.down == nil || d.down.Error() != "no WebSocket: HTTP/1.1 404 Not Found" {
+		t.Errorf("%v after a refusal", d.down)
 	}
 }
 

@@ -150,7 +150,7 @@ func TestFileOfEMQ20MeansWhatItMeantThere(t *testing.T) {
 	}
 }
 
-func TestFileOfEMQ2311DiffersFromTheDefaultsInItsQueueOnly(t *testing.T) {
+func TestFileOfEMQ2311DiffersFromTheDefaultsInItsQueueAndItsWindowOnly(t *testing.T) {
 	cfg := accepted(t, "emq-v2.3.11.conf")
 	var keys []string
 	for i := range cfg.Listeners {
@@ -163,7 +163,10 @@ func TestFileOfEMQ2311DiffersFromTheDefaultsInItsQueueOnly(t *testing.T) {
 		t.Errorf("internal listener %+v", l)
 	}
 	cfg.Listeners = nil
-	want := strings.Replace(Default().Dump(), "mqtt.mqueue.max_length = 0", "mqtt.mqueue.max_length = 1000", 1)
+	want := strings.NewReplacer(
+		"mqtt.mqueue.max_length = 0", "mqtt.mqueue.max_length = 1000",
+		"mqtt.session.max_inflight = 100", "mqtt.session.max_inflight = 32",
+	).Replace(Default().Dump())
 	if got := cfg.Dump(); got != want {
 		t.Errorf("first difference %s", firstDifference(got, want))
 	}

@@ -137,7 +137,7 @@ func sessionKeys() []Key {
 				Doc: "off delivers with the lower of the publisher's and the subscription's QoS, as MQTT asks; on with the higher.",
 			},
 			Key{
-				Name: "mqtt.session.max_inflight", Kind: Int, Default: "32",
+				Name: "mqtt.session.max_inflight", Kind: Int, Default: "100",
 				Doc: "QoS 1 and 2 messages on their way to one client at a time; 0 is as many as there are packet identifiers, 65535. " +
 					"More fills slow lines better; less keeps closer to the order after a retry, and uses less memory.",
 			},

@@ -350,7 +350,7 @@ func TestDefaultsFollowEMQ2311(t *testing.T) {
 	if d.MQTT.IdleTimeout != 30*time.Second || !d.MQTT.AllowAnonymous || !d.MQTT.ACLNoMatchAllow || d.MQTT.MQueue.MaxLength != 0 {
 		t.Errorf("got %+v", d.MQTT)
 	}
-	want := Session{MaxInflight: 32, RetryInterval: 20 * time.Second, MaxAwaitingRel: 1000, AwaitRelTimeout: 30 * time.Second, ExpiryInterval: 2 * time.Hour}
+	want := Session{MaxInflight: 100, RetryInterval: 20 * time.Second, MaxAwaitingRel: 1000, AwaitRelTimeout: 30 * time.Second, ExpiryInterval: 2 * time.Hour}
 	if d.MQTT.Session != want {
 		t.Errorf("session %+v, want %+v", d.MQTT.Session, want)
 	}

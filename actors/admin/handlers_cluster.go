@@ -35,11 +35,14 @@ type MemberInfo struct {
 	Name    string `json:"node"`
 	Address string `json:"address"` // of its node.dist_advertise
 	Version string `json:"version"`
-	State   string `json:"state"` // up, suspect or down
+	State   string `json:"state"` // up, suspect or MemberDown
 }
 
+// MemberDown is the state of a node that is not there, and not forgotten.
+const MemberDown = "down"
+
 // running tells whether EMQ would list it as such.
-func (m *MemberInfo) running() bool { return m.State != "down" }
+func (m *MemberInfo) running() bool { return m.State != MemberDown }
 
 func clusterHandler() *Handler {
 	return &Handler{Name: "cluster", Run: clusterCommand, Usage: []Usage{

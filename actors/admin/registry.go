@@ -40,7 +40,7 @@ func (r *Request) WrongArguments() Result {
 func (h *Handler) usage() string {
 	var b strings.Builder
 	for _, u := range h.Usage {
-		fmt.Fprintf(&b, "%-48s# %s\n", u.Line, u.Text)
+		fmt.Fprintf(&b, "%-47s # %s\n", u.Line, u.Text)
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"emqttd/actors/admin"
@@ -52,14 +53,10 @@ func (v clusterView) Leave() error {
 		return admin.ErrNotInCluster
 	}
 	v.node.mesh.net.Leave()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(joinTime); time.Now().Before(end); <-tick.C {
-		if len(v.node.mesh.net.View().Members) == 1 {
-			return nil
-		}
+	if !v.within(joinTime, func() bool { return len(v.node.mesh.net.View().Members) == 1 }) {
+		return errors.New("the others are still there")
 	}
-	return errors.New("the others are still there")
+	return nil
 }
 
 // ForceLeave implements admin.Cluster.
@@ -67,6 +64,28 @@ func (v clusterView) ForceLeave(name string) error {
 	if name == v.node.config.Node.Name {
 		return admin.ErrSelf
 	}
+	if !v.has(name) {
+		return admin.ErrNotInCluster
+	}
 	v.node.mesh.net.ForceLeave(name)
+	if !v.within(joinTime, func() bool { return !v.has(name) }) {
+		return errors.New("it is still there")
+	}
 	return nil
+}
+
+func (v clusterView) has(name string) bool {
+	return slices.ContainsFunc(v.Members(), func(m admin.MemberInfo) bool { return m.Name == name })
+}
+
+// within waits until something is so, and tells whether it is.
+func (v clusterView) within(limit time.Duration, so func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); time.Now().Before(end); <-tick.C {
+		if so() {
+			return true
+		}
+	}
+	return false
 }

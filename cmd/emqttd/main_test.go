@@ -116,6 +116,29 @@ func TestVerbsSayWhatEMQSaid(t *testing.T) {
 	}
 }
 
+// TestVerbsThatEMQHasAreHereOrInCompat holds the verbs against docs/compat.md, which names those that are not here.
+func TestVerbsThatEMQHasAreHereOrInCompat(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "compat.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## `emqttd`\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	missing := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.+?) \\|").FindAllStringSubmatch(table, -1) {
+		for _, verb := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
+			missing[verb[1]] = true
+		}
+	}
+	delete(missing, "restart") // it is here, and differs
+	for _, verb := range strings.Fields("start start_boot stop restart reboot pid ping attach remote_console console console_clean " +
+		"console_boot foreground upgrade downgrade install unpack escript rpc rpcterms eval") {
+		if here := verbs[verb] != nil; here == missing[verb] {
+			t.Errorf("%s is here: %t; docs/compat.md says that it is not: %t", verb, here, missing[verb])
+		}
+	}
+}
+
 func TestKilledNodeLeavesNothingThatBlocksTheNextStart(t *testing.T) {
 	h := newHome(t)
 	h.expect("start", 0, ".*\n")

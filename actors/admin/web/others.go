@@ -74,7 +74,11 @@ func (a *api) relay(w http.ResponseWriter, r *http.Request, who operators.Who, n
 		return
 	}
 	var body bytes.Buffer
-	if _, err := body.ReadFrom(r.Body); err != nil {
+	switch _, err := body.ReadFrom(r.Body); {
+	case tooLarge(err):
+		writeTooLarge(w)
+		return
+	case err != nil:
 		writeFailure(w, http.StatusBadRequest, codeParams, "the body cannot be read")
 		return
 	}

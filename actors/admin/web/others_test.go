@@ -68,3 +68,30 @@ func TestAnotherNodeAnswersForItself(t *testing.T) {
 		}
 	}
 }
+
+// members are those of two, one of which is known to be down.
+type members struct{ admin.Cluster }
+
+func (members) Members() []admin.MemberInfo {
+	return []admin.MemberInfo{{Name: "emq@127.0.0.1", State: "up"}, {Name: "gone@h", State: admin.MemberDown}}
+}
+
+func TestMonitoringNamesNodesThatAreDown(t *testing.T) {
+	src := fakenode.New().Sources()
+	src.Cluster = members{}
+	_, body := call(t, src, "GET", "/api/v2/monitoring/nodes", "", "")
+	if !strings.HasSuffix(body, `,{"name":"gone@h","node_status":"Stopped"}]}`) {
+		t.Error(body)
+	}
+}
+
+func TestABodyForAnotherNodeIsBounded(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPut, "http://127.0.0.1:8080/api/v2/nodes/far@h/plugins/p", strings.NewReader(strings.Repeat("x", maxBody+1)))
+	r.RemoteAddr = "127.0.0.1:40000"
+	r.SetBasicAuth("admin", "public")
+	w := httptest.NewRecorder()
+	NewHandler(Options{Sources: fakenode.New().Sources(), Others: two{fakenode.New().Sources()}}).ServeHTTP(w, r)
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"strings"
@@ -25,7 +24,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 	fields, err := publishFields(r)
 	switch {
 	case tooLarge(err):
-		writeFailure(w, http.StatusRequestEntityTooLarge, codeParams, fmt.Sprintf("body larger than %d bytes", maxBody))
+		writeTooLarge(w)
 		return
 	case err != nil:
 		writeFailure(w, http.StatusBadRequest, codeNotJSON, err.Error())

@@ -13,6 +13,7 @@ package web
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -220,6 +221,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone; there is nobody to tell
+}
+
+func writeTooLarge(w http.ResponseWriter) {
+	writeFailure(w, http.StatusRequestEntityTooLarge, codeParams, fmt.Sprintf("body larger than %d bytes", maxBody))
 }
 
 // tooLarge reports whether reading a body ended at its limit.

@@ -196,7 +196,7 @@ func read(w http.ResponseWriter, r *http.Request, into any, required ...string) 
 	var body map[string]json.RawMessage
 	switch err := json.NewDecoder(r.Body).Decode(&body); {
 	case tooLarge(err):
-		writeFailure(w, http.StatusRequestEntityTooLarge, codeParams, fmt.Sprintf("body larger than %d bytes", maxBody))
+		writeTooLarge(w)
 		return false
 	case err != nil || body == nil:
 		writeFailure(w, http.StatusBadRequest, codeNotJSON, "Body not json")

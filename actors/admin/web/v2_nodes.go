@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,6 +81,26 @@ type monitorRow struct {
 	Load15           string `json:"load15"`
 }
 
+// stoppedRow is all that is known of a node that is down.
+type stoppedRow struct {
+	Name       string `json:"name"`
+	NodeStatus string `json:"node_status"`
+}
+
+// stopped are the names of the members that are down.
+func (a *api) stopped() (names []string) {
+	if a.src.Cluster == nil {
+		return nil
+	}
+	for _, m := range a.src.Cluster.Members() {
+		if m.State == admin.MemberDown {
+			names = append(names, m.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func (a *api) monitor() monitorRow {
 	memory := machine.ReadMemory()
 	load, _ := machine.Load()
@@ -109,6 +130,9 @@ func formatBytes(n uint64) string {
 func (a *api) monitors(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	rows := []any{}
 	a.everywhere(r, "monitoring/nodes", a.monitor(), func(_ string, result any) { rows = append(rows, result) })
+	for _, name := range a.stopped() {
+		rows = append(rows, stoppedRow{name, "Stopped"})
+	}
 	writeResult(w, rows)
 }
 

@@ -281,6 +281,8 @@ func (s *session) rescue() {
 	x := &orphan{id: s.keep.id, pid: s.self, name: s.id, sub: s.sub}
 	rt, shard := s.rt, s.shard
 	rt.orphans.add(x)
+	// What this actor has claimed nobody would take any more, and the restored one would wait for it.
+	rt.System.Root.Send(rt.Registry.Slot(s.id), &registry.Abort{ClientID: s.id, By: s.self})
 	open := s.pending()
 	left := new(atomic.Int32)
 	left.Store(int32(len(open)) + 1)

@@ -217,3 +217,23 @@ func TestClaimsThatWaitSurviveTheirOwner(t *testing.T) {
 		t.Errorf("granted %v after %v", h, g)
 	}
 }
+
+func TestWhatASessionHasClaimedEndsWithIt(t *testing.T) {
+	w := &clustertest.World{}
+	ns := nodes(t, w, 2)
+	w.ConnectAll()
+	for owner := range ns {
+		id := ownedBy(t, ns, owner)
+		s := ns[0].connect(t, id, id)
+		ns[0].tell(id, &Claim{ClientID: id, By: s.pid, Stored: 1}) // it makes sure of its place,
+		ns[0].tell(id, &Release{ClientID: id, Session: s.pid})     // and ends before it hears of it
+		for i, x := range ns {
+			by := x.claim(t, id, fmt.Sprintf("%s-%d", id, i))
+			g := next[*Granted](t, by)
+			if g.Session != nil {
+				t.Errorf("granted %v", g)
+			}
+			x.tell(id, &Abort{ClientID: id, Generation: g.Generation, By: by.pid})
+		}
+	}
+}

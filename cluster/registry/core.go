@@ -101,12 +101,20 @@ func (k *core) onAbort(m *Abort, now int64) {
 	k.giveBack(m.ClientID, a, gone, now)
 }
 
-func (k *core) onRelease(m *Release) {
-	if !k.release(m.ClientID, m.Session) || k.alone() {
+// onRelease forgets a session of this node that has ended, and takes back what it
+// has claimed itself: a grant would find nobody, and all others would wait for it.
+func (k *core) onRelease(m *Release, now int64) {
+	k.leave(m.ClientID, m.Session)
+	k.onAbort(&Abort{ClientID: m.ClientID, By: m.Session}, now)
+}
+
+// leave forgets a session of this node, here and at those that have gathered.
+func (k *core) leave(id protocol.ClientID, session *actor.PID) {
+	if !k.release(id, session) || k.alone() {
 		return
 	}
 	for p := range k.readers {
-		k.post(p, &releaseLetter{ClientID: m.ClientID, Session: m.Session.Id})
+		k.post(p, &releaseLetter{ClientID: id, Session: session.Id})
 	}
 }
 
@@ -204,7 +212,7 @@ func (k *core) read(m letter, now int64) {
 		k.readSessions(p, m, now)
 	case *outlivedLetter:
 		if s := k.here[m.ClientID]; s != nil && s.Id == m.Session {
-			k.onRelease(&Release{ClientID: m.ClientID, Session: s})
+			k.leave(m.ClientID, s)
 			k.send(s, &Outlived{ClientID: m.ClientID, Generation: m.Generation, Winner: join(m.Address, m.Winner)})
 		}
 	case *whereLetter:

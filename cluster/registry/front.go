@@ -207,7 +207,7 @@ func (k *core) gone(id protocol.ClientID, session *actor.PID) {
 	if session == nil {
 		return
 	}
-	k.onRelease(&Release{ClientID: id, Session: session})
+	k.leave(id, session)
 	if session.Equal(k.find(id)) {
 		k.vacate(id)
 	}

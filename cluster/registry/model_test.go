@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -37,9 +38,11 @@ type place struct {
 	lines map[string]*line
 }
 
-// ask is what has become of a claim.
+// ask is what has become of a claim, of a connection or of a session that assures its
+// place.
 type ask struct {
 	at       *place
+	session  bool
 	pid      *actor.PID
 	id       string
 	grant    *Granted
@@ -55,6 +58,7 @@ type islands struct {
 	asks     []*ask
 	sessions map[string]string // those that live, and their client identifiers
 	told     map[string]bool   // sessions that were told Outlived
+	dying    map[string]string // those of them that have not ended yet
 	n        int
 }
 
@@ -65,7 +69,7 @@ var ahead = uint64(time.Now().Add(12*time.Hour).UnixMilli()) << 16
 var identifiers = []string{"c", "d"}
 
 func newIslands(t *rapid.T, n int) *islands {
-	w := &islands{t: t, sessions: map[string]string{}, told: map[string]bool{}}
+	w := &islands{t: t, sessions: map[string]string{}, told: map[string]bool{}, dying: map[string]string{}}
 	for i := range n {
 		p := &place{name: fmt.Sprintf("n%d", i+1), lines: map[string]*line{}}
 		p.clock.Seen(ahead)
@@ -152,18 +156,21 @@ func (w *islands) hear(p *place, e effect) {
 		if e.to.Address != p.name {
 			w.t.Fatalf("%s told %v", p.name, e.to)
 		}
-		delete(w.sessions, key(e.to))
-		w.told[key(e.to)] = true
+		w.outlived(key(e.to), m.ClientID)
 		if m.Winner == nil || m.Winner.Equal(e.to) {
 			w.t.Fatalf("%v was outlived by %v", e.to, m.Winner)
 		}
 		return
 	}
-	i := slices.IndexFunc(w.asks, func(a *ask) bool { return a.pid.Equal(e.to) })
-	if i < 0 {
+	var a *ask
+	for _, b := range w.asks { // the last one: a session may have claimed more than once
+		if b.pid.Equal(e.to) {
+			a = b
+		}
+	}
+	if a == nil {
 		w.t.Fatalf("%v was told a %T", e.to, e.msg)
 	}
-	a := w.asks[i]
 	switch m := e.msg.(type) {
 	case *Granted:
 		if a.answered && !a.done {
@@ -177,6 +184,12 @@ func (w *islands) hear(p *place, e effect) {
 	}
 }
 
+// outlived is that a session has lost its place: it ends when it has handed over.
+func (w *islands) outlived(session, id string) {
+	delete(w.sessions, session)
+	w.told[session], w.dying[session] = true, id
+}
+
 func key(pid *actor.PID) string { return pid.Address + "/" + pid.Id }
 
 func (w *islands) claim(p *place, id string) {
@@ -184,6 +197,18 @@ func (w *islands) claim(p *place, id string) {
 	a := &ask{at: p, id: id, pid: actor.NewPID(p.name, fmt.Sprintf("node/connections/%d", w.n))}
 	w.asks = append(w.asks, a)
 	p.core.onClaim(&Claim{ClientID: id, By: a.pid}, 0)
+	w.take(p)
+}
+
+// assure is that a session claims its place, which it has or may have lost.
+func (w *islands) assure(session string) {
+	node, name, _ := strings.Cut(session, "/")
+	p, pid := w.at(node), actor.NewPID(node, name)
+	if slices.ContainsFunc(w.asks, func(a *ask) bool { return !a.done && a.pid.Equal(pid) }) {
+		return
+	}
+	w.asks = append(w.asks, &ask{at: p, id: w.sessions[session], pid: pid, session: true})
+	p.core.onClaim(&Claim{ClientID: w.sessions[session], By: pid, Stored: 1}, 0)
 	w.take(p)
 }
 
@@ -199,8 +224,18 @@ func (w *islands) held() (out []*ask) {
 
 // commit resumes the session that is there, if it is here, or makes a new one.
 func (w *islands) commit(a *ask) {
-	a.done = true
 	s := a.grant.Session
+	if a.session && s != nil && !s.Equal(a.pid) { // it gives way
+		w.abort(a, false)
+		if id := w.sessions[key(a.pid)]; id != "" {
+			w.outlived(key(a.pid), id)
+		}
+		return
+	}
+	a.done = true
+	if a.session {
+		s = a.pid
+	}
 	if s == nil || s.Address != a.at.name || w.sessions[key(s)] == "" {
 		w.n++
 		s = actor.NewPID(a.at.name, fmt.Sprintf("node/sessions/%d", w.n))
@@ -225,10 +260,17 @@ func (w *islands) abort(a *ask, gone bool) {
 
 // release ends a session.
 func (w *islands) release(session string) {
-	node, id, _ := strings.Cut(session, "/")
-	p := w.at(node)
-	p.core.onRelease(&Release{ClientID: w.sessions[session], Session: actor.NewPID(node, id)})
+	node, name, _ := strings.Cut(session, "/")
+	p, pid := w.at(node), actor.NewPID(node, name)
+	for _, a := range w.asks {
+		if a.pid.Equal(pid) {
+			a.done = true
+		}
+	}
+	id := w.sessions[session] + w.dying[session]
 	delete(w.sessions, session)
+	delete(w.dying, session)
+	p.core.onRelease(&Release{ClientID: id, Session: pid}, 0)
 	w.take(p)
 }
 
@@ -375,6 +417,13 @@ func TestOnIslandsEveryClaimIsAnsweredAndAfterHealingOneSessionIsLeft(t *testing
 			}
 			return choose(t, held, "claim")
 		}
+		someSession := func(among map[string]string) string {
+			all := slices.Sorted(maps.Keys(among))
+			if len(all) == 0 {
+				t.Skip("there is none")
+			}
+			return choose(t, all, "session")
+		}
 		hear := func(t *rapid.T) { w.deliver(someLine(func(l *line) bool { return len(l.inbox) > 0 }), false) }
 		t.Repeat(map[string]func(*rapid.T){
 			"claim":  func(t *rapid.T) { w.claim(pick("node"), rapid.SampledFrom(identifiers).Draw(t, "id")) },
@@ -392,18 +441,10 @@ func TestOnIslandsEveryClaimIsAnsweredAndAfterHealingOneSessionIsLeft(t *testing
 				}
 				w.abort(choose(t, waiting, "claim"), false)
 			},
-			"end of a session": func(t *rapid.T) {
-				var all []string
-				for s := range w.sessions {
-					all = append(all, s)
-				}
-				if len(all) == 0 {
-					t.Skip("there is none")
-				}
-				slices.Sort(all)
-				w.release(rapid.SampledFrom(all).Draw(t, "session"))
-			},
-			"hear": hear, "hear more": hear, "hear even more": hear,
+			"a session assures its place": func(*rapid.T) { w.assure(someSession(w.sessions)) },
+			"end of a session":            func(*rapid.T) { w.release(someSession(w.sessions)) },
+			"end of an outlived session":  func(*rapid.T) { w.release(someSession(w.dying)) },
+			"hear":                        hear, "hear more": hear, "hear even more": hear,
 			"hear all": func(*rapid.T) { w.quiet() },
 			"crash on a letter": func(*rapid.T) {
 				w.deliver(someLine(func(l *line) bool { return len(l.inbox) > 0 }), true)
@@ -424,6 +465,10 @@ func TestOnIslandsEveryClaimIsAnsweredAndAfterHealingOneSessionIsLeft(t *testing
 		w.heal()
 		for held := w.held(); len(held) > 0; held = w.held() {
 			w.commit(held[0])
+			w.quiet()
+		}
+		for _, session := range slices.Sorted(maps.Keys(w.dying)) {
+			w.release(session)
 			w.quiet()
 		}
 		w.check()

@@ -113,7 +113,8 @@ type Abort struct {
 	SessionGone bool
 }
 
-// Release says that a session of this node has ended.
+// Release says that a session of this node has ended. Claims that it made itself
+// end with it.
 type Release struct {
 	ClientID protocol.ClientID
 	Session  *actor.PID

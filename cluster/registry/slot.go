@@ -174,7 +174,7 @@ func (s *slot) Receive(c actor.Context) {
 	case *Abort:
 		k.onAbort(m, now)
 	case *Release:
-		k.onRelease(m)
+		k.onRelease(m, now)
 	case *WhereQuery:
 		k.onWhere(m)
 	case *ListQuery:

@@ -39,7 +39,7 @@ func (d *desk) abort(id string, gen uint64, by *actor.PID, gone bool, now int64)
 }
 
 func (d *desk) release(id string, session *actor.PID) {
-	d.onRelease(&Release{ClientID: id, Session: session})
+	d.onRelease(&Release{ClientID: id, Session: session}, 0)
 }
 
 // one is the only message of a step.

@@ -35,7 +35,7 @@ func (m *mailbox) drain() (idle bool) {
 			m.invoker.EscalateFailure(m.crash(r), msg)
 		}
 	}()
-	throughput := m.dispatcher.Throughput()
+	throughput := m.kind.dispatcher.Throughput()
 	var how handling
 	for n := 0; ; n++ {
 		if n > throughput {
@@ -74,13 +74,13 @@ func (m *mailbox) next() (any, handling) {
 			for c := range q.class {
 				if q.class[c].n > 0 {
 					m.handled++
-					return q.take(Class(c), &m.opts.Bounds[c]), asUser
+					return q.take(Class(c), &m.kind.Bounds[c]), asUser
 				}
 			}
 		}
 		if m.dirty {
 			m.dirty = false
-			if m.opts.NotifyEmpty {
+			if m.kind.NotifyEmpty {
 				return emptyMessage, asUser
 			}
 		}
@@ -108,10 +108,10 @@ func (m *mailbox) lifecycle(msg any) (any, handling) {
 	case *actor.ResumeMailbox:
 		m.suspended = false
 		return nil, nothing
-	case *childrenQuery:
+	case *childrenQuery, *cell:
 		return msg, asUser // also from a suspended actor
 	case *actor.Stop:
-		if m.opts.ordered {
+		if m.kind.ordered {
 			return m.once(&m.stopDeferred, stopInOrderMessage)
 		}
 		m.stop()
@@ -122,7 +122,7 @@ func (m *mailbox) lifecycle(msg any) (any, handling) {
 		if m.stopping || m.stopDeferred {
 			return nil, nothing // the framework would revive what was told to stop
 		}
-		if m.opts.ordered {
+		if m.kind.ordered {
 			return m.once(&m.restartDeferred, restartInOrderMessage)
 		}
 		m.suspended = true
@@ -170,7 +170,7 @@ func (m *mailbox) bury(self *actor.PID, system *actor.ActorSystem) {
 	var left [classes][]any
 	for c := range m.q.class {
 		for m.q.class[c].n > 0 {
-			left[c] = append(left[c], m.q.take(Class(c), &m.opts.Bounds[c]))
+			left[c] = append(left[c], m.q.take(Class(c), &m.kind.Bounds[c]))
 		}
 	}
 	m.mu.Unlock()
@@ -181,10 +181,24 @@ func (m *mailbox) bury(self *actor.PID, system *actor.ActorSystem) {
 	}
 }
 
+// passOn gives a message that came too late to an actor which has the name now: a
+// PID means whoever has it.
+func (m *mailbox) passOn(message any) bool {
+	t, ok := m.invoker.(*tombstone)
+	if !ok {
+		return false
+	}
+	heir, alive := t.system.ProcessRegistry.GetLocal(t.self.Id)
+	if alive {
+		heir.SendUserMessage(t.self, message)
+	}
+	return alive
+}
+
 // lose accounts for a message which no actor will handle.
 func (m *mailbox) lose(c Class, message any) {
-	if m.opts.OnLost != nil {
-		m.opts.OnLost(c, unwrap(message))
+	if m.kind.OnLost != nil {
+		m.kind.OnLost(c, unwrap(message))
 		message = accountFor(message)
 	}
 	if t, ok := m.invoker.(*tombstone); ok {

@@ -14,9 +14,9 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	mailbox  MailboxOptions
-	strategy actor.SupervisorStrategy
-	more     []actor.PropsOption
+	mailbox    MailboxOptions
+	strategy   actor.SupervisorStrategy
+	dispatcher actor.Dispatcher
 }
 
 // WithMailbox sets bounds and hooks of the actors' mailboxes.
@@ -36,7 +36,7 @@ func WithStrategy(strategy actor.SupervisorStrategy) Option {
 // WithDispatcher sets where the actors run. Without it every wake-up starts a
 // goroutine; tests use actor.NewSynchronizedDispatcher to run on the sender's.
 func WithDispatcher(d actor.Dispatcher) Option {
-	return func(s *settings) { s.more = append(s.more, actor.WithDispatcher(d)) }
+	return func(s *settings) { s.dispatcher = d }
 }
 
 // NewProps describes one kind of actor: compact mailbox, wrapped Receive, our
@@ -44,18 +44,24 @@ func WithDispatcher(d actor.Dispatcher) Option {
 // takes no instance data, which comes with the first message instead (a Props
 // for each costs about 300 bytes).
 func NewProps(producer func() actor.Actor, opts ...Option) *actor.Props {
-	s := settings{strategy: defaultStrategy}
+	s := settings{strategy: defaultStrategy, dispatcher: defaultDispatcher}
 	for _, opt := range opts {
 		opt(&s)
 	}
+	k := newKind(&s.mailbox)
+	k.runOn(s.dispatcher)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &guard{inner: producer()} },
-		append([]actor.PropsOption{
-			actor.WithMailbox(NewMailbox(&s.mailbox)),
-			actor.WithSupervisor(s.strategy),
-		}, s.more...)...,
+		actor.WithMailbox(k.mailbox),
+		actor.WithDispatcher(s.dispatcher),
+		actor.WithSupervisor(s.strategy),
+		actor.WithSpawnFunc(k.spawner(producer)),
 	)
 }
+
+// defaultDispatcher starts a goroutine for every wake-up, which gives way to
+// others after that many messages.
+var defaultDispatcher = actor.NewDefaultDispatcher(300)
 
 // Starter is implemented by actors whose start can fail for an outside reason,
 // such as a port in use. Start runs in place of Receive with *actor.Started, on
@@ -140,20 +146,16 @@ type guard struct {
 func (g *guard) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		g.start(ctx)
+		start(g.inner, ctx)
 	case *actor.Stopping, *actor.Restarting:
-		g.protect(ctx, g.inner.Receive)
+		protect(ctx, g.inner, g.inner.Receive)
 	case *actor.Stopped:
-		g.protect(ctx, g.inner.Receive)
-		g.protect(ctx, g.bury)
+		protect(ctx, g.inner, g.inner.Receive)
+		protect(ctx, g.inner, g.bury)
 	case *Kill:
 		panic(Killed{})
 	case *awaitStart:
-		if late, ok := g.inner.(LateStarter); ok {
-			late.WhenStarted(m.done)
-			return
-		}
-		m.done(nil)
+		started(g.inner, m)
 	case *childrenQuery:
 		g.answer(ctx, m)
 	default:
@@ -161,15 +163,24 @@ func (g *guard) Receive(ctx actor.Context) {
 	}
 }
 
-func (g *guard) start(ctx actor.Context) {
-	s, ok := g.inner.(Starter)
+func start(a actor.Actor, ctx actor.Context) {
+	s, ok := a.(Starter)
 	if !ok {
-		g.inner.Receive(ctx)
+		a.Receive(ctx)
 		return
 	}
 	if err := s.Start(ctx); err != nil {
 		panic(&startError{err})
 	}
+}
+
+// started answers who waits for the start of an actor.
+func started(a actor.Actor, m *awaitStart) {
+	if late, ok := a.(LateStarter); ok {
+		late.WhenStarted(m.done)
+		return
+	}
+	m.done(nil)
 }
 
 func (g *guard) bury(ctx actor.Context) {
@@ -179,13 +190,13 @@ func (g *guard) bury(ctx actor.Context) {
 }
 
 // protect runs a part of the clean-up whose panic must not get out.
-func (g *guard) protect(ctx actor.Context, f func(actor.Context)) {
+func protect(ctx actor.Context, a actor.Actor, f func(actor.Context)) {
 	defer func() {
 		if r := recover(); r != nil {
 			cleanupPanics.Add(1)
 			ctx.ActorSystem().Logger().Error("actor panicked while cleaning up",
 				slog.String("actor", ctx.Self().GetId()),
-				slog.String("kind", kindOf(g)),
+				slog.String("kind", kindOf(a)),
 				slog.String("during", fmt.Sprintf("%T", ctx.Message())),
 				slog.Any("reason", r),
 				slog.String("stack", string(debug.Stack())))

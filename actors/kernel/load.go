@@ -56,7 +56,7 @@ func Loads(system *actor.ActorSystem, root *actor.PID, limit, turn int, timeout 
 // LoadOf looks at one actor; false if there is none of that id.
 func LoadOf(system *actor.ActorSystem, id string) (Load, bool) {
 	process, ok := system.ProcessRegistry.GetLocal(id)
-	if _, isActor := process.(*actor.ActorProcess); !ok || !isActor {
+	if !ok || !isActor(process) {
 		return Load{}, false
 	}
 	s := &statsRequest{brief: true}

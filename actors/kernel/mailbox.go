@@ -93,14 +93,29 @@ var (
 	defaultOptions     = &MailboxOptions{}
 )
 
-// NewMailbox returns a producer of mailboxes which share o. An idle mailbox
-// costs 80 bytes: its queues are borrowed from a pool while messages wait.
+// NewMailbox returns a producer of mailboxes which share o and run on one
+// dispatcher. An idle mailbox costs 64 bytes: its queues are borrowed from a pool
+// while messages wait.
 func NewMailbox(o *MailboxOptions) actor.MailboxProducer {
 	if o == nil {
 		o = defaultOptions
 	}
-	return func() actor.Mailbox { return &mailbox{opts: o} }
+	return newKind(o).mailbox
 }
+
+// kind is what all mailboxes of one kind of actor share.
+type kind struct {
+	*MailboxOptions
+	once       sync.Once
+	dispatcher actor.Dispatcher // set with the first mailbox, for all of them
+}
+
+func newKind(o *MailboxOptions) *kind { return &kind{MailboxOptions: o} }
+
+func (k *kind) mailbox() actor.Mailbox { return &mailbox{kind: k} }
+
+// runOn sets the dispatcher. It is the same each time.
+func (k *kind) runOn(d actor.Dispatcher) { k.once.Do(func() { k.dispatcher = d }) }
 
 // mailbox implements actor.Mailbox. Everything but the fields marked as the
 // consumer's is guarded by mu. The consumer is the one goroutine which runs
@@ -116,18 +131,19 @@ type mailbox struct {
 	stopDeferred    bool // consumer: Stop has been handed to the actor (ordered)
 	restartDeferred bool // consumer: Restart has been handed to the actor (ordered)
 
-	q          *queues // nil while nothing waits and nothing runs
-	opts       *MailboxOptions
-	invoker    actor.MessageInvoker // nil until registered
-	dispatcher actor.Dispatcher
-	ledger     *ledger // nil until something went wrong
-	handled    uint32  // user messages; it goes round
+	handled uint32  // user messages; it goes round
+	q       *queues // nil while nothing waits and nothing runs
+	kind    *kind
+	invoker actor.MessageInvoker // nil until registered
+	ledger  *ledger              // nil until something went wrong, or somebody watches
 }
 
-// ledger counts what has gone wrong in the life of an actor.
+// ledger counts what has gone wrong in the life of an actor. It also has what only
+// few actors of shards need.
 type ledger struct {
 	drops    [classes]uint64
 	restarts int
+	watchers []*actor.PID // of a cell
 }
 
 var _ actor.Mailbox = (*mailbox)(nil)
@@ -140,6 +156,8 @@ type queues struct {
 	class [classes]ring
 	bytes [classes]int // kept for classes bounded by bytes
 	users int          // messages in all classes
+
+	current any // consumer: what a cell is handling
 }
 
 // keptSlots is the largest ring that goes back to the pool (512 B); larger ones
@@ -159,7 +177,7 @@ func borrowQueues(m *mailbox) *queues {
 }
 
 func (q *queues) giveBack() {
-	q.owner = nil
+	q.owner, q.current = nil, nil
 	q.sys.trim(keptSlots)
 	for c := range q.class {
 		q.class[c].trim(keptSlots)
@@ -170,8 +188,9 @@ func (q *queues) giveBack() {
 // RegisterHandlers is called by the framework before Start. The actor is
 // already in the registry by then, so messages may have come in: they wait.
 func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.kind.runOn(dispatcher)
 	m.mu.Lock()
-	m.invoker, m.dispatcher = invoker, dispatcher
+	m.invoker = invoker
 	m.mu.Unlock()
 }
 
@@ -232,7 +251,9 @@ func (m *mailbox) post(c Class, message, content any) {
 	m.mu.Lock()
 	if m.stopped {
 		m.mu.Unlock()
-		m.lose(c, message)
+		if !m.passOn(message) {
+			m.lose(c, message)
+		}
 		return
 	}
 	q := m.q
@@ -240,7 +261,7 @@ func (m *mailbox) post(c Class, message, content any) {
 		q = borrowQueues(m)
 		m.q = q
 	}
-	if b := &m.opts.Bounds[c]; b.Count > 0 || b.Bytes > 0 {
+	if b := &m.kind.Bounds[c]; b.Count > 0 || b.Bytes > 0 {
 		dropped, admitted = m.admit(c, content, dropped)
 	}
 	if admitted {
@@ -251,11 +272,11 @@ func (m *mailbox) post(c Class, message, content any) {
 	m.mu.Unlock()
 
 	if wake {
-		m.dispatcher.Schedule(q.run)
+		m.kind.dispatcher.Schedule(q.run)
 	}
-	if len(dropped) > 0 && m.opts.OnDrop != nil {
+	if len(dropped) > 0 && m.kind.OnDrop != nil {
 		for _, d := range dropped {
-			m.opts.OnDrop(c, d)
+			m.kind.OnDrop(c, d)
 		}
 	}
 }
@@ -273,7 +294,7 @@ func (m *mailbox) PostSystemMessage(message any) {
 	wake := m.wake()
 	m.mu.Unlock()
 	if wake {
-		m.dispatcher.Schedule(q.run)
+		m.kind.dispatcher.Schedule(q.run)
 	}
 }
 
@@ -289,7 +310,7 @@ func (m *mailbox) wake() bool {
 // admit applies the bound of class c to content: it makes room, or refuses.
 // What is lost is appended to dropped.
 func (m *mailbox) admit(c Class, content any, dropped []any) ([]any, bool) {
-	q, b := m.q, &m.opts.Bounds[c]
+	q, b := m.q, &m.kind.Bounds[c]
 	r := &q.class[c]
 	size := 0
 	if b.Bytes > 0 {

@@ -78,7 +78,7 @@ func NewShards(name string, n int) *Shards {
 // Spec describes the parent of the shards, for the list of a Supervisor.
 func (s *Shards) Spec() ChildSpec {
 	shardProps := NewProps(func() actor.Actor { return new(shard) },
-		WithStrategy(StopStrategy()), WithMailbox(MailboxOptions{OnLost: refuse}))
+		WithStrategy(StopStrategy()), WithMailbox(MailboxOptions{OnLost: refuse}), ordered)
 	specs := make([]ChildSpec, s.n)
 	for i := range specs {
 		specs[i] = ChildSpec{Name: strconv.Itoa(i), Props: shardProps, Restart: Permanent}
@@ -121,8 +121,15 @@ func (s *Shards) For(key string) *actor.PID {
 }
 
 // shard supervises actors and wakes them. A restart stops its children first,
-// so nothing of it outlives them.
+// so nothing of it outlives them. The framework does not know them: the shard
+// keeps the list, and ends them before it lets the framework end or restart it.
 type shard struct {
+	system   *actor.ActorSystem
+	self     *actor.PID
+	children []*cell // each knows its place
+	ending   bool
+	then     any // ending: what lets the framework go on when all have ended
+
 	born  time.Time
 	wheel wheel[*actor.PID]
 	timer *time.Timer // one, armed only while the wheel is not empty
@@ -146,9 +153,14 @@ func (s *shard) Receive(ctx actor.Context) {
 		s.onWakeAt(ctx, m)
 	case *tick:
 		s.onTick(ctx)
-	case *actor.Terminated: // the framework has removed the child
+	case *cell:
+		s.ended(m)
+	case *stopInOrder:
+		s.end(stopNowMessage)
+	case *restartInOrder:
+		s.end(restartNowMessage)
 	case *actor.Started:
-		s.born = time.Now()
+		s.system, s.self, s.born = ctx.ActorSystem(), ctx.Self(), time.Now()
 	case *actor.Stopping, *actor.Restarting:
 		if s.timer != nil {
 			s.timer.Stop()
@@ -159,6 +171,63 @@ func (s *shard) Receive(ctx actor.Context) {
 	}
 }
 
+// adopt makes a child.
+func (s *shard) adopt(k *kind, a actor.Actor, id string) (*actor.PID, error) {
+	c, err := newCell(s, k, a, id)
+	if err != nil {
+		return nil, err
+	}
+	c.place = int32(len(s.children))
+	s.children = append(s.children, c)
+	return &c.self, errAdopted
+}
+
+// ended forgets a child; the last one takes its place.
+func (s *shard) ended(c *cell) {
+	n := len(s.children) - 1
+	last := s.children[n]
+	s.children[c.place], last.place = last, c.place
+	s.children[n] = nil
+	s.children = s.children[:n]
+	if room := cap(s.children); room > keptEntries && n < room/4 {
+		s.children = append(make([]*cell, 0, room/2), s.children...)
+	}
+	s.goOn()
+}
+
+// end stops the children. A Stop that comes while a restart is under way wins.
+func (s *shard) end(then any) {
+	if s.then != stopNowMessage {
+		s.then = then
+	}
+	if !s.ending {
+		s.ending = true
+		for _, c := range s.children {
+			c.PostSystemMessage(stopMessage)
+		}
+	}
+	s.goOn()
+}
+
+// goOn lets the framework stop or restart the shard when its children have ended.
+func (s *shard) goOn() {
+	if !s.ending || len(s.children) > 0 {
+		return
+	}
+	if self, ok := s.system.ProcessRegistry.GetLocal(s.self.Id); ok {
+		self.SendSystemMessage(s.self, s.then)
+	}
+}
+
+// pids are those of the children, in no order.
+func (s *shard) pids() []*actor.PID {
+	pids := make([]*actor.PID, len(s.children))
+	for i, c := range s.children {
+		pids[i] = &c.self
+	}
+	return pids
+}
+
 func (s *shard) onSpawn(ctx actor.Context, m *Spawn) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -166,6 +235,10 @@ func (s *shard) onSpawn(ctx actor.Context, m *Spawn) {
 				slog.Any("reason", r), slog.String("stack", string(debug.Stack())))
 		}
 	}()
+	if s.ending {
+		refuse(Control, m)
+		return
+	}
 	name := m.Name
 	if name == "" {
 		name = strconv.FormatUint(spawned.Add(1), 36)
@@ -223,6 +296,3 @@ func (s *shard) arm(ctx actor.Context, now time.Time) {
 	system, self := ctx.ActorSystem(), ctx.Self()
 	s.timer = time.AfterFunc(pause, func() { system.Root.Send(self, tickMessage) })
 }
-
-// counted implements counter: there are thousands of children.
-func (s *shard) counted() {}

@@ -239,7 +239,10 @@ func spawnNamed(ctx actor.Context, props *actor.Props, name string) (pid *actor.
 			err = fmt.Errorf("producer panicked: %v", r)
 		}
 	}()
-	return ctx.SpawnNamed(props, name)
+	if pid, err = ctx.SpawnNamed(props, name); errors.Is(err, errAdopted) {
+		err = nil
+	}
+	return pid, err
 }
 
 func (s *supervisor) onChildStarted(ctx actor.Context, c *child, err error) {

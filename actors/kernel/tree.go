@@ -87,7 +87,7 @@ func KillByID(system *actor.ActorSystem, id string) error {
 // lookUp finds an actor with one of our mailboxes and what that says.
 func lookUp(system *actor.ActorSystem, id string) (actor.Process, *statsRequest, error) {
 	process, ok := system.ProcessRegistry.GetLocal(id)
-	if _, isActor := process.(*actor.ActorProcess); !ok || !isActor {
+	if !ok || !isActor(process) {
 		return nil, nil, fmt.Errorf("%s: %w", id, ErrNoActor)
 	}
 	stats := new(statsRequest)
@@ -96,6 +96,15 @@ func lookUp(system *actor.ActorSystem, id string) (actor.Process, *statsRequest,
 		return nil, nil, fmt.Errorf("%s: %w", id, ErrNoActor)
 	}
 	return process, stats, nil
+}
+
+// isActor tells actors of ours from the framework's other processes.
+func isActor(p actor.Process) bool {
+	switch p.(type) {
+	case *actor.ActorProcess, *cell:
+		return true
+	}
+	return false
 }
 
 // childrenQuery asks an actor for its children. The mailbox lets it overtake
@@ -118,13 +127,17 @@ type childrenResult struct {
 // lister is implemented by actors which know an order for their children.
 type lister interface{ listed() []*actor.PID }
 
-// counter is implemented by actors whose children are too many to list.
-type counter interface{ counted() }
-
 func (g *guard) answer(ctx actor.Context, q *childrenQuery) {
 	pids := ctx.Children()
 	r := childrenResult{kind: kindOf(g), count: len(pids)}
-	if _, many := g.inner.(counter); !many || q.all {
+	s, many := g.inner.(*shard) // whose children are too many to list unasked
+	if many {
+		r.count = len(s.children)
+	}
+	if !many || q.all {
+		if many {
+			pids = s.pids()
+		}
 		if l, ok := g.inner.(lister); ok {
 			pids = l.listed()
 		} else if !q.raw {

@@ -4,27 +4,12 @@ package scenario
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"emqttd/config"
 	"emqttd/tests/testkit"
 )
-
-// plugin writes a plugin's own file into the home of a node.
-func plugin(t *testing.T, c *config.Config, name, text string) {
-	t.Helper()
-	file := filepath.Join(c.Path(c.MQTT.PluginsDir), name+".conf")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // TestPluginsAreLoadedAndUnloadedWhileClientsAreAtWork: what a plugin does begins and
 // ends with it, and a hundred other clients do not notice.
@@ -185,12 +170,7 @@ func TestLoadedPluginsAreLoadedAgainAfterARestart(t *testing.T) {
 
 func TestModuleIsLoadedByItsFileWhileTheNodeRuns(t *testing.T) {
 	b := testkit.Start(t)
-	build := exec.Command("go", "build", "-o", b.Config.Path("data/example.wasm"), "./actors/plugins/wasm/example")
-	build.Dir = testkit.Root()
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	buildModule(t, b.Config.Path("data/example.wasm"))
 	c := b.Dial(t)
 	c.Connect(testkit.Hello("c"))
 	c.Subscribe(0, "loud/#", "end")

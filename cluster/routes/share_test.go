@@ -222,6 +222,7 @@ func TestAMessageIsPassedOnWhereTheLastMemberHasLeft(t *testing.T) {
 		t.Errorf("got %v", c)
 	}
 	here.unsubscribe("$share/g/t")
+	heads(t, []*node{b}, "t") // behind which a knows that b's member has left
 	settle(a)
 	if k := a.publish("t", 1); k != 0 {
 		t.Errorf("%d deliveries although nobody is left", k)

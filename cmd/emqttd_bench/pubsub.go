@@ -52,9 +52,10 @@ func subCommand() *cobra.Command {
 func (s *subClient) Message(_ *swarm.Conn, m *mqtt.Publish) {
 	s.r.got++
 	if st, ok := readStamp(m.Payload); ok {
-		// Others' payloads are no stamps: a time that cannot be is none.
-		if d := time.Duration(s.r.Now() - st.at); d >= 0 && d < time.Hour {
-			s.r.latency.Add(d)
+		// Others' payloads are no stamps: a time that cannot be is none. Ours is when
+		// the turn began; a message sent since is as good as on time.
+		if d := time.Duration(s.r.Now() - st.at); d > -time.Second && d < time.Hour {
+			s.r.latency.Add(max(d, 0))
 		}
 	}
 }

@@ -227,7 +227,7 @@ func (n *Network) dialler(c net.Conn) string {
 	// The kernel's list of sockets may leave some out while others come and go.
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
-	for range 50 {
+	for range 1000 {
 		if name := owner(c, pids); name != "" {
 			return name
 		}

@@ -196,47 +196,6 @@ func (k *Key) got(text string) string {
 	return fmt.Sprintf("; got %q", text)
 }
 
-// Dump writes the settings that are in force as a configuration file: every
-// supported key in the order of Keys, with secrets masked.
-func (c *Config) Dump() string {
-	var b strings.Builder
-	line := func(key string, k *Key, field reflect.Value) {
-		value := k.format(field.Interface())
-		if k.Secret && value != "" {
-			value = mask
-		}
-		fmt.Fprintf(&b, "%s = %s\n", key, value)
-	}
-	for _, k := range known().keys {
-		if index, ok := bound().config[k.Name]; ok {
-			line(k.Name, k, reflect.ValueOf(c).Elem().FieldByIndex(index))
-		} else if m := memberOf[k.Name]; m != nil {
-			for _, l := range m.lines(c) {
-				b.WriteString(l + "\n")
-			}
-		}
-	}
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		prefix := "listener." + l.Type + ".$name"
-		for _, k := range known().keys {
-			option, ok := strings.CutPrefix(k.Name, prefix)
-			if !ok || k.Status != Supported {
-				continue
-			}
-			if k.Kind == Access {
-				for _, r := range l.Access {
-					fmt.Fprintf(&b, "%s.access.%d = %s\n", l.Key(), r.Number, r)
-				}
-				continue
-			}
-			index := bound().listener[strings.TrimPrefix(cmp.Or(option, ".address"), ".")]
-			line(l.Key()+option, k, reflect.ValueOf(l).Elem().FieldByIndex(index))
-		}
-	}
-	return strings.ReplaceAll(b.String(), " = \n", " =\n")
-}
-
 // String is Dump, so that printing a Config shows no secret.
 func (c Config) String() string { return c.Dump() }
 

@@ -32,6 +32,7 @@ func (l *loader) envLayer(environ []string) layer {
 		}
 	}
 	m := layer{}
+	l.layer = LayerEnvironment
 	for _, name := range slices.Sorted(maps.Keys(vars)) { // EMQ__ sorts behind EMQ_A…, and wins
 		l.seq++
 		where := "environment: " + name
@@ -55,6 +56,7 @@ func (l *loader) envLayer(environ []string) layer {
 // flagLayer takes settings from the command line.
 func (l *loader) flagLayer(flags map[string]string) layer {
 	m := layer{}
+	l.layer = LayerFlag
 	for _, key := range slices.Sorted(maps.Keys(flags)) {
 		l.seq++
 		l.outside(m, "flag", key, flags[key])
@@ -76,7 +78,7 @@ func (l *loader) outside(m layer, where, key, value string) {
 		fail("the value is not UTF-8 text without control characters")
 		return
 	}
-	s := setting{Written: key, Value: strings.Trim(value, " \t"), Raw: value, Where: where, Seq: l.seq}
+	s := setting{Written: key, Value: strings.Trim(value, " \t"), Raw: value, Where: where, Layer: l.layer, Seq: l.seq}
 	if l.identify(&s) {
 		m[s.Key] = s
 	}

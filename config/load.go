@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +20,9 @@ type Sources struct {
 	Env []string
 	// Flags are settings from the command line, by key.
 	Flags map[string]string
+	// Texts replace what is in files, by absolute path: what would be if that were
+	// written. nil for none.
+	Texts map[string][]byte
 }
 
 // setting is one setting of one layer: what koanf keeps for a key. The fields
@@ -31,6 +33,9 @@ type setting struct {
 	Value   string
 	Raw     string // Value before placeholders were resolved
 	Where   string // as in Problem; empty for a default
+	Layer   string // as in Explanation
+	File    string // absolute; empty outside files
+	Line    int    // in File
 	Seq     int    // place among all settings
 }
 
@@ -52,6 +57,9 @@ type loader struct {
 	problems Problems
 	seq      int
 	home     string
+	layer    string             // whose files are read
+	texts    map[string][]byte  // Sources.Texts
+	files    []FileText         // that were read
 	seen     map[string]setting // what the files have set so far
 }
 
@@ -59,24 +67,11 @@ type loader struct {
 // when there is an error among them the Config is nil. It does not write, and
 // opens nothing but the configuration files.
 func Load(src Sources) (*Config, Problems) {
-	l := &loader{home: homeOf(src), seen: map[string]setting{}}
-	files := l.fileLayer(src.File)
-	env, flags := l.envLayer(src.Env), l.flagLayer(src.Flags)
-	plugins := layer{}
-	if src.File != "" {
-		plugins = l.pluginLayer(pluginsDir(flags, env, files, defaults()))
+	l, problems := Read(src)
+	if len(problems.Errors) > 0 {
+		return nil, problems
 	}
-	d := l.merge(defaults(), files, plugins, env, flags)
-	cfg := d.decode()
-	cfg.Node.Home = l.home
-	d.validate(cfg)
-	bySeq := func(a, b Problem) int { return cmp.Compare(a.seq, b.seq) }
-	slices.SortStableFunc(l.problems.Errors, bySeq)
-	slices.SortStableFunc(l.problems.Warnings, bySeq)
-	if len(l.problems.Errors) > 0 {
-		return nil, l.problems
-	}
-	return cfg, l.problems
+	return l.Config, problems
 }
 
 // Default is the configuration of a node for which nothing is set: no
@@ -95,7 +90,7 @@ func defaults() layer {
 	d := layer{}
 	for _, k := range known().keys {
 		if k.Status == Supported && !k.isPattern() && k.Default != "" {
-			d[k.Name] = setting{Key: k.Name, Value: k.Default}
+			d[k.Name] = setting{Key: k.Name, Value: k.Default, Layer: LayerDefault}
 		}
 	}
 	return d
@@ -153,6 +148,7 @@ func pluginsDir(layers ...layer) string {
 // fileLayer reads emq.conf and what it includes.
 func (l *loader) fileLayer(file string) layer {
 	m := layer{}
+	l.layer = LayerFile
 	if file != "" {
 		l.readFile(m, file, nil)
 	}
@@ -163,6 +159,7 @@ func (l *loader) fileLayer(file string) layer {
 // folder that does not exist has none.
 func (l *loader) pluginLayer(dir string) layer {
 	m := layer{}
+	l.layer = LayerPluginFile
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(l.home, dir)
 	}
@@ -203,7 +200,7 @@ func (l *loader) unreadable(file string, err error) {
 // readFile adds the settings of a file, and of those it includes, to m. parents
 // are the files that include it.
 func (l *loader) readFile(m layer, file string, parents []string) {
-	src, err := os.ReadFile(file)
+	src, path, err := l.text(file)
 	if err != nil {
 		l.unreadable(file, err)
 		return
@@ -217,13 +214,30 @@ func (l *loader) readFile(m layer, file string, parents []string) {
 		case e.include != "":
 			l.include(m, file, where, e.include, parents)
 		default:
-			s := setting{Written: e.key, Value: e.value, Raw: e.raw, Where: where, Seq: l.seq}
+			s := setting{Written: e.key, Value: e.value, Raw: e.raw, Where: where, Layer: l.layer, File: path, Line: e.line, Seq: l.seq}
 			if l.identify(&s) {
 				l.warnTwice(s)
 				m[s.Key] = s
 			}
 		}
 	}
+}
+
+// text reads a file and notes what was read.
+func (l *loader) text(file string) (src []byte, path string, err error) {
+	if path, err = filepath.Abs(file); err != nil {
+		return nil, "", err
+	}
+	src, replaced := l.texts[path]
+	if !replaced {
+		if src, err = os.ReadFile(path); err != nil {
+			return nil, "", err
+		}
+	}
+	if !slices.ContainsFunc(l.files, func(f FileText) bool { return f.Path == path }) {
+		l.files = append(l.files, FileText{path, src})
+	}
+	return src, path, nil
 }
 
 // include reads the files of an include line as if they stood there.

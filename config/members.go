@@ -109,7 +109,7 @@ func (d *decoder) checkLogins(cfg *Config, logins *[]Login, inOrder []setting) {
 // member is how the settings of one pattern get into a Config and out of it.
 type member struct {
 	add    func(c *Config, words []string, value any) error
-	lines  func(c *Config) []string
+	lines  func(c *Config, show func(Secret) string) []string
 	logins func(c *Config) *[]Login // only for logins
 }
 
@@ -158,12 +158,12 @@ func login(prefix, half string, list func(*Config) *[]Login) *member {
 			}
 			return nil
 		},
-		lines: func(c *Config) []string {
+		lines: func(c *Config, show func(Secret) string) []string {
 			var out []string
 			for _, l := range *list(c) {
 				value := l.Name
 				if half == "password" {
-					value = l.Password.String()
+					value = show(l.Password)
 				}
 				if l.Number != "" {
 					out = append(out, prefix+"."+l.Number+"."+half+" = "+value)
@@ -181,7 +181,7 @@ func oldLogin(prefix string, list func(*Config) *[]Login) *member {
 			*list(c) = append(*list(c), Login{Name: unescape(words[2]), Password: Secret(value.(string))})
 			return nil
 		},
-		lines: func(c *Config) []string {
+		lines: func(c *Config, show func(Secret) string) []string {
 			var out []string
 			for _, l := range *list(c) {
 				if l.Number == "" {
@@ -210,7 +210,7 @@ func addSource(c *Config, words []string, value any) error {
 	return err
 }
 
-func sourceLines(c *Config) []string {
+func sourceLines(c *Config, _ func(Secret) string) []string {
 	var out []string
 	for _, r := range c.Auth.Sources {
 		out = append(out, fmt.Sprintf("auth.source.%d = %s", r.Number, r))
@@ -265,7 +265,7 @@ func addSelector(c *Config, words []string, value any) error {
 	return err
 }
 
-func selectorLines(c *Config) []string {
+func selectorLines(c *Config, _ func(Secret) string) []string {
 	var out []string
 	for _, s := range c.Auth.Mongo.ACLSelectors {
 		out = append(out, fmt.Sprintf("auth.mongo.acl_query.selector.%d = %s", s.Number, s.Value))

@@ -89,7 +89,7 @@ func addDurability(c *Config, words []string, value any) error {
 	return err
 }
 
-func durabilityLines(c *Config) []string {
+func durabilityLines(c *Config, _ func(Secret) string) []string {
 	var out []string
 	for _, r := range c.Durability {
 		out = append(out, fmt.Sprintf("durability.%d = %s", r.Number, r))

@@ -62,6 +62,7 @@ func coreHandlers() []*Handler {
 			{"actors kill <Name>", "Crash an actor; its supervisor takes over"},
 		}},
 		storeHandler(),
+		confHandler(),
 		explainHandler(),
 		traceHandler(),
 		logHandler(),

@@ -9,6 +9,7 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/configuration"
 	"emqttd/actors/system/trace"
 )
 
@@ -104,6 +105,9 @@ type Sources struct {
 	// ErrPluginNotStarted, or what else is wrong in one line.
 	Plugins      func() []PluginInfo
 	ChangePlugin func(verb, name string) error
+
+	// Config is the configuration that is in force, with its history.
+	Config *configuration.Owner
 
 	// Operators may use the HTTP API.
 	Operators *operators.Accounts

@@ -36,8 +36,11 @@ func (n *Node) build() error {
 	})
 	n.alarms.OnChange = n.tellAlarm
 	n.classes = newClasses(n.config)
-	err := n.openStore()
+	err := n.openConfiguration()
 	if err != nil {
+		return err
+	}
+	if err = n.openStore(); err != nil {
 		return err
 	}
 	if err = n.buildParts(); err != nil {
@@ -66,6 +69,7 @@ func (n *Node) buildParts() error {
 	}
 	n.gauges()
 	n.buildPlugins()
+	n.conf.SetParts(n.parts())
 	return nil
 }
 
@@ -231,6 +235,7 @@ func (n *Node) specs() ([]kernel.ChildSpec, error) {
 		n.connections.SessionShards.Spec(),
 		n.connections.Shards.Spec(),
 		n.plugins.host.Spec(),
+		n.conf.Spec(n.system),
 		{Name: "admin", Props: admin.Props(admin.Options{Sources: n.sources(), Registry: n.plugins.registry, Logger: n.log, Relay: n.relayCommand, Nodes: n.nodeNames})},
 		n.recoverySpec(),
 		{Name: "listeners", Props: kernel.Supervisor(ls)},
@@ -240,7 +245,7 @@ func (n *Node) specs() ([]kernel.ChildSpec, error) {
 func (n *Node) brokerOptions() broker.Options {
 	return broker.Options{
 		Node: n.config.Node.Name, Version: n.options.Version, Started: n.started,
-		Interval: n.config.MQTT.SysInterval, Metrics: n.metrics,
+		Interval: n.conf.Running().MQTT.SysInterval, Metrics: n.metrics,
 		Publish: n.say,
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/configuration"
 	"emqttd/actors/connections"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
@@ -42,6 +43,9 @@ type Options struct {
 	// OnGiveUp is called once if an essential part could not be kept running:
 	// the process should end with an error.
 	OnGiveUp func(error)
+	// Conf is where the configuration comes from, so that it can be read again while
+	// the node runs. nil: it comes from no file, and stays.
+	Conf *config.Loaded
 	// FixedGC leaves the garbage collector's pace as it is; see actors/system/memory.
 	FixedGC bool
 	// MemoryLimit is how much memory the process is kept below, in bytes; 0 is no
@@ -61,7 +65,8 @@ type Options struct {
 
 // Node is a running node.
 type Node struct {
-	config  *config.Config
+	config  *config.Config       // of the start: for what does not change while the node runs
+	conf    *configuration.Owner // of now
 	options Options
 	log     *slog.Logger
 	system  *actor.ActorSystem

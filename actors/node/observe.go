@@ -77,6 +77,10 @@ func (n *Node) figures() []prometheus.Figure {
 		total("store_syncs_total", "Syncs of the disk.", float64(s.Syncs)),
 		total("store_sync_seconds_total", "Time that syncs took.", s.SyncTime.Seconds()),
 		total("store_errors_total", "Tables that could not be written or read.", float64(s.Errors)),
+		figure("conf_number", "Number of the configuration in the history.", float64(n.conf.Number())),
+		figure("conf_pending", "Changed keys that wait for a restart.", float64(len(n.conf.Pending()))),
+		total("conf_accepted_total", "Configurations that were accepted while the node runs.", float64(n.conf.Accepted())),
+		total("conf_refused_total", "Configurations that were refused while the node runs.", float64(n.conf.Refused())),
 		total("cleanup_panics_total", "Actors that panicked while they ended: each is a bug.", float64(kernel.CleanupPanics())),
 	}, n.spanFigures()...)
 }

@@ -2,9 +2,6 @@ package node
 
 import (
 	"errors"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -20,7 +17,6 @@ import (
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/presence"
 	"emqttd/actors/topics"
-	"emqttd/config"
 	"emqttd/protocol"
 	"emqttd/protocol/delivery"
 )
@@ -182,41 +178,12 @@ func (n *Node) listAlarms() []admin.AlarmInfo {
 	return list
 }
 
-// settings are the lines of the configuration that is in force.
+// settings are the keys of the configuration that is in force.
 func (n *Node) settings() []admin.Setting {
-	kinds := map[string]string{}
-	for _, k := range config.Keys() {
-		kinds[k.Name] = k.Kind.String()
-	}
-	patterns := slices.DeleteFunc(slices.Sorted(maps.Keys(kinds)), func(name string) bool { return !strings.Contains(name, "$") })
-	var list []admin.Setting
-	for line := range strings.Lines(n.config.Dump()) {
-		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " =")
-		if !ok {
-			continue
-		}
-		kind, known := kinds[key]
-		if !known {
-			if i := slices.IndexFunc(patterns, func(p string) bool { return isOf(p, key) }); i >= 0 {
-				kind = kinds[patterns[i]]
-			}
-		}
-		list = append(list, admin.Setting{Key: key, Value: strings.TrimPrefix(value, " "), Type: kind})
+	all := n.conf.Running().Settings()
+	list := make([]admin.Setting, len(all))
+	for i, s := range all {
+		list[i] = admin.Setting{Key: s.Key, Value: s.Value, Type: s.Type}
 	}
 	return list
-}
-
-// isOf tells whether a key is one of a pattern such as listener.tcp.$name.acceptors.
-func isOf(pattern, key string) bool {
-	p, k := strings.Split(pattern, "."), strings.Split(key, ".")
-	return len(p) == len(k) && matchWords(p, k)
-}
-
-func matchWords(pattern, words []string) bool {
-	for i, p := range pattern {
-		if !strings.HasPrefix(p, "$") && p != words[i] {
-			return false
-		}
-	}
-	return true
 }

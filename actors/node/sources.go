@@ -49,6 +49,7 @@ func (n *Node) sources() *admin.Sources {
 		Contents: n.contentsAnywhere, Alarms: n.listAlarms, Settings: n.settings,
 		Loads: n.loads, Actors: n.actors,
 		Plugins: n.listPlugins, ChangePlugin: n.changePlugin,
+		Config:    n.conf,
 		Operators: n.operators, Events: &n.events,
 		SeekClients: n.seek(clientRows), SeekSessions: n.seek(sessionRows), SeekSubscriptions: n.seek(subscriptionRows),
 	}
@@ -210,7 +211,7 @@ func (n *Node) listListeners() []admin.ListenerInfo {
 }
 
 func (n *Node) publish(p admin.PublishRequest) error {
-	if len(p.Topic)+len(p.Payload) > n.config.MQTT.MaxPacketSize {
+	if len(p.Topic)+len(p.Payload) > n.conf.Running().MQTT.MaxPacketSize {
 		return admin.ErrTooLarge
 	}
 	m := &protocol.Message{

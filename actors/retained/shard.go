@@ -213,7 +213,7 @@ func (s *shard) applyOne(e *remoteEntry, from string, now int64) {
 	if known, ok := s.version(e.topic); ok && !e.After(known) || !e.After(s.watermark) && (m == nil || !m.Sys) {
 		return
 	}
-	switch max := s.stores.options.MaxPayload; {
+	switch max := s.stores.limits.Load().MaxPayload; {
 	case m == nil:
 		s.end(&protocol.Message{Topic: e.topic}, e.Version)
 	case s.stores.expired(m, now):
@@ -347,7 +347,7 @@ func (s *shard) onSweep(c actor.Context, m *sweep) {
 // schedule wakes the shard for the next sweep.
 func (s *shard) schedule(c actor.Context) {
 	every := sweepEvery
-	if e := s.stores.options.Expiry; e > 0 {
+	if e := s.stores.limits.Load().Expiry; e > 0 {
 		every = min(every, max(e, time.Second))
 	}
 	root, self := c.ActorSystem().Root, c.Self()

@@ -47,6 +47,7 @@ type Options struct {
 type Stores struct {
 	system  *actor.ActorSystem
 	options Options
+	limits  atomic.Pointer[Limits]
 	seed    maphash.Seed
 	shards  []*place
 	count   atomic.Int64
@@ -75,6 +76,16 @@ type place struct {
 	watermark lww.Version // of the last Clean
 }
 
+// Limits are the Options that may change while the stores are in use.
+type Limits struct {
+	MaxMessages, MaxPayload int
+	Expiry                  time.Duration
+}
+
+// SetLimits changes them at once, from any goroutine. Messages above the new limits
+// stay, but for those that have expired by the new Expiry.
+func (s *Stores) SetLimits(l Limits) { s.limits.Store(&l) }
+
 // Refusals counts the messages that were not stored.
 type Refusals struct{ TooLarge, Full uint64 }
 
@@ -91,6 +102,7 @@ func New(system *actor.ActorSystem, o Options) *Stores {
 		o.MaxTombstones = 100_000
 	}
 	s := &Stores{system: system, options: o, seed: maphash.MakeSeed(), clock: o.Clock, origin: lww.Origin(o.Node)}
+	s.SetLimits(Limits{o.MaxMessages, o.MaxPayload, o.Expiry})
 	if s.clock == nil {
 		s.clock = new(numbers)
 	}
@@ -118,7 +130,7 @@ func (s *Stores) Store(m *protocol.Message, r *store.Receipt) {
 		}
 		return
 	}
-	if s.options.MaxPayload > 0 && len(m.Payload) > s.options.MaxPayload {
+	if most := s.limits.Load().MaxPayload; most > 0 && len(m.Payload) > most {
 		s.tooLarge.Add(1)
 		s.refuse("too_large", m)
 		if r != nil {
@@ -225,7 +237,7 @@ func (s *Stores) Count() int { return int(s.count.Load()) }
 func (s *Stores) Empty() bool { return s.count.Load() == 0 }
 
 // Max is the number of messages that may be stored; 0 is no limit.
-func (s *Stores) Max() int { return s.options.MaxMessages }
+func (s *Stores) Max() int { return s.limits.Load().MaxMessages }
 
 // Refused counts the messages which were not stored since the start.
 func (s *Stores) Refused() Refusals {
@@ -251,7 +263,7 @@ func (s *Stores) refuse(reason string, m *protocol.Message) {
 
 // admit reserves room for one more topic.
 func (s *Stores) admit() bool {
-	if n := s.count.Add(1); s.options.MaxMessages > 0 && n > int64(s.options.MaxMessages) {
+	if n, most := s.count.Add(1), s.Max(); most > 0 && n > int64(most) {
 		s.count.Add(-1)
 		return false
 	}
@@ -264,7 +276,8 @@ func (s *Stores) expired(m *protocol.Message, now int64) bool {
 	if strings.HasPrefix(string(m.Topic), "$SYS/") {
 		return false
 	}
-	return m.Expired(now) || s.options.Expiry > 0 && now-m.Arrived >= s.options.Expiry.Milliseconds()
+	expiry := s.limits.Load().Expiry
+	return m.Expired(now) || expiry > 0 && now-m.Arrived >= expiry.Milliseconds()
 }
 
 // names returns a page of topics of one shard, and where the next one is.

@@ -27,7 +27,8 @@ func main() {
 type app struct {
 	stdout, stderr io.Writer
 	config         *config.Config
-	file           string // the emq.conf it was read from, absolute
+	loaded         *config.Loaded // config with where it comes from
+	file           string         // the emq.conf it was read from, absolute
 }
 
 const usageLine = "Usage: emqttd [-c FILE] {start|stop|restart|console|foreground|ping|pid|status|version|help}\n"
@@ -95,7 +96,7 @@ func (a *app) run(args []string) int {
 // load reads the configuration and prints all that is wrong with it. Warnings are shown by those verbs only that start
 // a node, and by the daemon's parent rather than the daemon.
 func (a *app) load(named, verb string) bool {
-	c, file, problems, err := conf.Load(named)
+	loaded, file, problems, err := conf.Load(named)
 	if err != nil {
 		a.fail("%v", err)
 		return false
@@ -103,7 +104,7 @@ func (a *app) load(named, verb string) bool {
 	for _, p := range problems.Errors {
 		fmt.Fprintf(a.stderr, "error: %s\n", p)
 	}
-	if c == nil {
+	if problems.Err() != nil {
 		return false
 	}
 	if verb == "start" || verb == "restart" || verb == "console" || verb == "foreground" {
@@ -111,7 +112,7 @@ func (a *app) load(named, verb string) bool {
 			fmt.Fprintf(a.stderr, "warning: %s\n", p)
 		}
 	}
-	a.config, a.file = c, file
+	a.config, a.loaded, a.file = loaded.Config, loaded, file
 	return true
 }
 

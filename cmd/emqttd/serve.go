@@ -49,6 +49,7 @@ type broker interface {
 // bootOptions are what the node gets from this process.
 type bootOptions struct {
 	logger *slog.Logger
+	conf   *config.Loaded    // what the configuration was read from
 	giveUp func(error)       // an essential actor gave up: the process must end
 	boot   func(line string) // progress, one line per part
 }
@@ -81,7 +82,7 @@ func (a *app) serve(m mode) int {
 	signal.Notify(stop, stopSignals...)
 	defer signal.Stop(stop)
 	gaveUp := make(chan error, 1)
-	options := bootOptions{logger: log, boot: func(string) {}, giveUp: func(err error) {
+	options := bootOptions{logger: log, conf: a.loaded, boot: func(string) {}, giveUp: func(err error) {
 		select {
 		case gaveUp <- err:
 		default:

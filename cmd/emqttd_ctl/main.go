@@ -137,14 +137,22 @@ const maxPassword = 1 << 16
 
 // ctl runs one command on the node that the configuration names.
 func ctl(o *options, args []string, stdout io.Writer) (int, error) {
-	c, path, problems, err := conf.Load(o.file)
+	loaded, path, problems, err := conf.Load(o.file)
 	if err != nil {
 		return admin.ExitFailed, err
 	}
-	if c == nil {
-		return admin.ExitFailed, fmt.Errorf("the configuration %s is wrong:\n%w", path, problems.Err())
+	isConf := len(args) > 0 && args[0] == "conf"
+	if err := problems.Err(); err != nil && !isConf { // conf is for putting that right
+		return admin.ExitFailed, fmt.Errorf("the configuration %s is wrong:\n%w", path, err)
 	}
+	if isConf {
+		args = absolute(args)
+	}
+	c := loaded.Config
 	client, err := admin.DialNode(c)
+	if errors.Is(err, admin.ErrNotRunning) && isCheck(args) && o.node == "" && !o.all {
+		return check(o, loaded, problems, args[2:], stdout)
+	}
 	if errors.Is(err, wire.ErrCookie) {
 		return admin.ExitFailed, fmt.Errorf("node '%s' refuses the cookie of %s (node.cookie)", c.Node.Name, path)
 	}

@@ -80,7 +80,7 @@ var layers = [][]string{
 	{"emqttd/protocol", "emqttd/config", "emqttd/actors/kernel", "emqttd/cluster/replicas/lww"},
 	{"emqttd/actors/store"},
 	{"emqttd/actors/access", "emqttd/actors/hooks", "emqttd/actors/system", "emqttd/actors/retained"},
-	{"emqttd/cluster"},
+	{"emqttd/cluster", "emqttd/actors/configuration"},
 	{"emqttd/actors/topics"},
 	{"emqttd/cluster/routes"},
 	{"emqttd/actors/sessions"},

@@ -18,7 +18,9 @@ import (
 	"emqttd/actors/admin"
 	"emqttd/actors/admin/events"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/configuration"
 	"emqttd/actors/system/trace"
+	"emqttd/config"
 	"emqttd/protocol/topic"
 )
 
@@ -151,6 +153,15 @@ func find[T any](rows []T, is func(T) bool) (T, bool) {
 	}
 	var none T
 	return none, false
+}
+
+// conf is the configuration of a node for which nothing is set.
+func conf() *configuration.Owner {
+	owner, err := configuration.New(configuration.Options{Loaded: config.Plain(config.Default())})
+	if err != nil {
+		panic(err) // it keeps nothing on disk
+	}
+	return owner
 }
 
 // Sources is how it is asked.
@@ -304,7 +315,7 @@ func (f *Node) Sources() *admin.Sources {
 			}
 			return errors.New("not_found")
 		},
-		Operators: f.Operators, Events: &f.Events,
+		Config: conf(), Operators: f.Operators, Events: &f.Events,
 		SeekClients: start, SeekSessions: start, SeekSubscriptions: start,
 		Publish: func(p admin.PublishRequest) error {
 			f.mu.Lock()

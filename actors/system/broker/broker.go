@@ -37,22 +37,25 @@ type Options struct {
 func Spec(o Options) kernel.ChildSpec {
 	return kernel.ChildSpec{
 		Name:  "broker",
-		Props: kernel.NewProps(func() actor.Actor { return &broker{o: o} }),
+		Props: kernel.NewProps(func() actor.Actor { return &broker{o: &o} }),
 	}
 }
+
+// SetInterval asks the actor for another Interval. Unanswered.
+type SetInterval struct{ Interval time.Duration }
 
 // tick is sent by the actor to itself every second.
 type tick struct{}
 
 type broker struct {
-	o     Options
+	o     *Options // of all incarnations: Interval survives a crash
 	timer *time.Timer
 	next  time.Time // of the round that Interval sets
 }
 
 // Receive implements actor.Actor.
 func (b *broker) Receive(c actor.Context) {
-	switch c.Message().(type) {
+	switch m := c.Message().(type) {
 	case *actor.Started:
 		if b.o.Interval > 0 {
 			b.next = time.Now().Add(b.o.Interval)
@@ -62,10 +65,30 @@ func (b *broker) Receive(c actor.Context) {
 		if b.timer != nil {
 			b.timer.Stop()
 		}
+	case *SetInterval:
+		b.setInterval(c, m.Interval)
 	case *tick:
+		if b.o.Interval == 0 {
+			return // it was on its way when that was changed
+		}
 		b.second()
 		b.arm(c)
 	}
+}
+
+// setInterval lets the next round come as if the interval had been this one before.
+func (b *broker) setInterval(c actor.Context, interval time.Duration) {
+	before := b.o.Interval
+	if b.o.Interval = interval; interval == 0 {
+		if b.timer != nil {
+			b.timer.Stop()
+		}
+		return
+	}
+	if b.next = b.next.Add(interval - before); before == 0 {
+		b.next = time.Now().Add(interval)
+	}
+	b.arm(c)
 }
 
 func (b *broker) arm(c actor.Context) {

@@ -61,12 +61,13 @@ func File(named string) (string, error) {
 	return filepath.Abs(named)
 }
 
-// Load reads the configuration that -c FILE means. The path is returned whatever is wrong with its contents.
-func Load(named string) (*config.Config, string, config.Problems, error) {
+// Load reads the configuration that -c FILE means. The path is returned, and what could be read of the configuration,
+// whatever is wrong with its contents.
+func Load(named string) (*config.Loaded, string, config.Problems, error) {
 	file, err := File(named)
 	if err != nil {
 		return nil, "", config.Problems{}, err
 	}
-	c, problems := config.Load(config.Sources{File: file, Env: os.Environ()})
+	c, problems := config.Read(config.Sources{File: file, Env: os.Environ()})
 	return c, file, problems, nil
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -18,11 +19,17 @@ type line struct {
 	conn    net.Conn
 	at      *instance
 	present bool // the session was
+	since   time.Time
 	closed  chan struct{}
 
 	mu    sync.Mutex // of writes
 	acks  chan ack
 	taken map[protocol.PacketID]bool // QoS 2 that was not released yet
+}
+
+// String says where it is and since when.
+func (l *line) String() string {
+	return fmt.Sprintf("%s since %v", l.at.place.name, l.since.Sub(l.at.place.world.begin))
 }
 
 type ack struct {
@@ -61,7 +68,7 @@ func dial(at *instance, hello *mqtt.Connect, deliver func(*mqtt.Publish)) (*line
 			l.close()
 			return nil, errClosed
 		}
-		l.present = c.SessionPresent
+		l.present, l.since = c.SessionPresent, time.Now()
 		return l, nil
 	case <-l.closed:
 		return nil, errClosed

@@ -224,7 +224,7 @@ func (n *Network) dialler(c net.Conn) string {
 		}
 	}
 	n.mu.Unlock()
-	// The kernel's list of sockets may leave some out while others come and go.
+	// The dialler may not be through with its connect yet.
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for range 1000 {

@@ -73,7 +73,7 @@ type connection struct {
 	self     *actor.PID
 	session  *actor.PID
 	accepted *accepted // until online
-	t        Transport
+	t        Link
 	client   *sessions.Client
 	identity *access.Identity
 	listener *Listener
@@ -303,6 +303,10 @@ func (c *connection) onWake(ctx actor.Context) {
 	case online:
 		if c.identity.Expired() {
 			c.close(ctx, "access_expired", protocol.NotAuthorized)
+			return
+		}
+		if c.reader.stalled(time.Now()) {
+			c.close(ctx, "idle_timeout", 0)
 			return
 		}
 		k := c.keepAlive()

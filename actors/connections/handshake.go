@@ -21,7 +21,7 @@ import (
 
 // accepted is a connection whose CONNECT was good.
 type accepted struct {
-	transport Transport
+	transport Link
 	listener  *Listener
 	client    *sessions.Client
 	identity  *access.Identity
@@ -52,6 +52,7 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 		h.refuse(err)
 		return
 	}
+	a.transport = unwaited(h.t)
 	rt.spawn(a)
 }
 

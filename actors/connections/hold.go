@@ -11,7 +11,7 @@ import (
 
 // acknowledge lets acknowledgements go to the client when what they promise is
 // safe, behind those that came before; promise is nil for those that promise
-// nothing. A client that is far ahead of the disk waits here.
+// nothing.
 func (r *reader) acknowledge(acks []byte, promise *store.Receipt) {
 	c := r.c
 	line := c.held.Load()
@@ -32,7 +32,6 @@ func (r *reader) acknowledge(acks []byte, promise *store.Receipt) {
 	line.Follow(promise)
 	promise.After(line.Hold(acks, 1, nil))
 	promise.Part()
-	line.Wait()
 }
 
 // holdTime is how often a publisher that is held back looks by itself whether there

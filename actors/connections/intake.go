@@ -419,7 +419,7 @@ func (in *intake) letGo() {
 	}
 }
 
-// tell hands a message to the session, and waits if that is behind.
+// tell hands a message to the session.
 func (in *intake) tell(m any) {
 	in.r.c.rt.System.Root.Send(in.r.session, m)
 	in.r.c.flow.Hand()

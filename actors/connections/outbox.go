@@ -25,7 +25,7 @@ type outboxOwner interface {
 // that lives as long as the peer is slow. Any goroutine may send; packets of
 // one Send stay together and Sends keep their order.
 type outbox struct {
-	t       Transport
+	t       Link
 	owner   outboxOwner
 	timeout time.Duration // for the peer to take something; 0 is for ever
 
@@ -165,6 +165,13 @@ func (o *outbox) relieve() {
 	}
 }
 
+// full tells whether wait would block.
+func (o *outbox) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.closed && len(o.pending) >= outboxLimit
+}
+
 // wait blocks until there is room or the outbox is closed: the reader of a
 // client that does not take its acknowledgements stops here.
 func (o *outbox) wait() {
@@ -212,7 +219,9 @@ func (o *outbox) finish() {
 		o.waiter = nil
 	}
 	now := time.Now()
-	_ = o.t.SetReadDeadline(now)
+	if t, ok := o.t.(Transport); ok {
+		_ = t.SetReadDeadline(now)
+	}
 	_ = o.t.SetWriteDeadline(now.Add(lingerTime))
 }
 

@@ -2,7 +2,7 @@ package connections
 
 import (
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,50 +18,43 @@ import (
 // acknowledgements, QoS 2 and subscriptions to the session; one message to each
 // receiving session for the whole read.
 //
-// Its goroutine, wait, does nothing but wait for the socket and read; the work
-// is done by one of the workers while wait rests. Both belong to the connection
-// actor, which ends them by closing the socket and learns of their end by
-// readerDone.
+// It does so on one of the workers, one read at a time. Who has it do so depends
+// on the connection: a goroutine that does nothing but wait for the socket and
+// read (waiter), or a Polled connection that tells when there is something
+// (poll). The reader belongs to the connection actor, which ends it by closing
+// the socket and learns of its end by readerDone.
 type reader struct {
 	c       *connection // of which the reader uses what does not change any more
 	session *actor.PID
-	gate    sync.Mutex // held while there is work
-	buf     *Buffer    // what was read, or
-	err     error      // why not
-	held    []byte     // the beginning of a packet that is not complete; at first, what came with the CONNECT
-	need    int32      // its length, 0 if not known yet
-	since   uint32     // when the deadline for its rest was set, Unix seconds; 0 for none
+	waiter  *waiter // nil for a connection that is polled
+	held    []byte  // the beginning of a packet that is not complete; at first, what came with the CONNECT
 	aliases map[uint16]topic.Name
 	// enhanced is nil unless the client authenticated that way.
 	enhanced  *enhanced
-	moved     bool // this turn has completed a packet
-	published bool // this turn has brought messages
-	receives  bool // it has acknowledged messages, so that reading it makes room
+	need      int32         // the length of the held packet, 0 if not known yet
+	since     atomic.Uint32 // when the deadline for its rest was set, Unix seconds; 0 for none
+	stallAt   atomic.Uint32 // when the actor looks at since, Unix seconds; 0 for never
+	state     atomic.Uint32 // of a connection that is polled: resting, turning …
+	moved     bool          // this turn has completed a packet
+	published bool          // this turn has brought messages
+	receives  bool          // it has acknowledged messages, so that reading it makes room
 	// ephemeral says that the session was to end with the connection, which a
 	// DISCONNECT cannot change. [MQTT-3.14.2-2]
 	ephemeral bool
 	over      bool
+	begun     bool // what came with the CONNECT has been handled
 }
 
 // run reads until the connection is over. first is what came with the CONNECT.
 func (r *reader) run(first []byte) {
 	r.held = first
-	r.gate.Lock()
-	go r.wait()
-}
-
-// wait is the reader's goroutine. Its stack must stay small: calls from here
-// are few and shallow.
-func (r *reader) wait() {
-	for {
-		r.c.rt.workers.run(r)
-		r.gate.Lock() // until the work is done
-		if r.over {
-			return
-		}
-		r.holdBack()
-		r.buf, r.err = r.c.t.Read(r.prefix())
+	if p, ok := r.c.t.(Polled); ok {
+		r.watch(p)
+		return
 	}
+	r.waiter = &waiter{t: r.c.t.(Transport)}
+	r.waiter.gate.Lock()
+	go r.wait()
 }
 
 // prefix is what the next read is to be appended to: the held bytes, unless
@@ -73,9 +66,19 @@ func (r *reader) prefix() []byte {
 	return r.held
 }
 
-// work handles one read.
+// work is called by a worker.
 func (r *reader) work() {
-	done := r.turn()
+	if r.waiter != nil {
+		r.workWaited()
+	} else {
+		r.poll()
+	}
+}
+
+// turn handles one read: what it brought, or why it brought nothing; neither is
+// for what came with the CONNECT. The reader is over if that ends the connection.
+func (r *reader) turn(buf *Buffer, err error) {
+	done := r.handle(buf, err)
 	if seen := r.c.lastSeen.Load(); seen < 0 {
 		r.c.lastSeen.Store(-seen)
 	}
@@ -85,18 +88,15 @@ func (r *reader) work() {
 	} else {
 		r.watchStall()
 	}
-	r.gate.Unlock()
 }
 
-func (r *reader) turn() *readerDone {
-	if r.err != nil {
-		return r.lost(r.err)
+func (r *reader) handle(buf *Buffer, err error) *readerDone {
+	if err != nil {
+		return r.lost(err)
 	}
-	if r.buf == nil {
+	if buf == nil {
 		return r.consume(r.held) // the handshake has counted its bytes
 	}
-	buf := r.buf
-	r.buf = nil
 	defer buf.Free()
 	data := buf.Data
 	if r.need > bufferSize {
@@ -107,9 +107,7 @@ func (r *reader) turn() *readerDone {
 			return nil
 		}
 	}
-	done := r.consume(data)
-	r.c.box.wait()
-	return done
+	return r.consume(data)
 }
 
 // watchStall gives a client that has sent the beginning of a packet a deadline
@@ -119,21 +117,59 @@ func (r *reader) turn() *readerDone {
 func (r *reader) watchStall() {
 	moved := r.moved
 	r.moved = false
+	since := r.since.Load()
 	if len(r.held) == 0 {
-		if r.since != 0 {
-			r.since = 0
-			_ = r.c.t.SetReadDeadline(time.Time{})
+		if since != 0 {
+			r.since.Store(0)
+			r.setDeadline(time.Time{})
 		}
 		return
 	}
-	if r.c.rt.IdleTimeout <= 0 || r.since != 0 && !moved {
+	if r.c.rt.IdleTimeout <= 0 || since != 0 && !moved {
 		return
 	}
 	now := time.Now()
-	if s := uint32(now.Unix()); s != r.since {
-		r.since = s
-		_ = r.c.t.SetReadDeadline(now.Add(r.c.rt.IdleTimeout))
+	if s := uint32(now.Unix()); s != since {
+		r.since.Store(s)
+		r.setDeadline(now.Add(r.c.rt.IdleTimeout))
 	}
+}
+
+// setDeadline ends the connection if the next read brings nothing until t. One
+// that is polled has no deadlines of its own: its actor looks.
+func (r *reader) setDeadline(t time.Time) {
+	if w := r.waiter; w != nil {
+		_ = w.t.SetReadDeadline(t)
+	} else if !t.IsZero() {
+		r.lookAt(uint32(t.Unix()) + 1)
+	}
+}
+
+// lookAt has the actor call stalled at that time, unless it will do so earlier.
+func (r *reader) lookAt(at uint32) {
+	if r.stallAt.CompareAndSwap(0, at) {
+		r.c.rt.wakeAt(r.c.self, time.Unix(int64(at), 0))
+	}
+}
+
+// stalled tells whether the rest of a packet is overdue. The actor asks whenever it
+// is woken.
+func (r *reader) stalled(now time.Time) bool {
+	at := r.stallAt.Load()
+	if at == 0 || uint32(now.Unix()) < at {
+		return false
+	}
+	r.stallAt.Store(0)
+	since := r.since.Load()
+	if since == 0 {
+		return false
+	}
+	due := time.Unix(int64(since)+1, 0).Add(r.c.rt.IdleTimeout)
+	if !now.Before(due) {
+		return true
+	}
+	r.lookAt(uint32(due.Unix()))
+	return false
 }
 
 func (r *reader) lost(err error) *readerDone {

@@ -71,7 +71,7 @@ func newDesk(t *testing.T, g *rig) *desk {
 	c.identity, _, _ = g.rt.Access.Admit(t.Context(), &access.Credentials{ClientID: "me"})
 	c.box = outbox{t: d.t, owner: &fakeOwner{}}
 	d.r = &c.reader
-	d.r.c = c
+	d.r.c, d.r.waiter = c, &waiter{t: d.t}
 	suffix := g.rt.System.ProcessRegistry.NextId()
 	d.r.session, _ = g.system.ProcessRegistry.Add(d.session, "session"+suffix)
 	pid, _ := g.system.ProcessRegistry.Add(d.subscriber, "subscriber"+suffix)
@@ -93,8 +93,7 @@ func (d *desk) feed(data []byte) (done *readerDone) {
 		n := copy(b.rest(), data)
 		b.grew(n)
 		data = data[n:]
-		d.r.buf = b
-		if done = d.r.turn(); done == nil {
+		if done = d.r.handle(b, nil); done == nil {
 			d.r.watchStall()
 		}
 	}

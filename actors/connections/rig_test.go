@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"emqttd/actors/access"
+	"emqttd/actors/connections/memnet"
 	"emqttd/actors/kernel"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
@@ -29,8 +30,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is all that connections need, in virtual time, with net.Pipe for a network.
+// rig is all that connections need, in virtual time, with a network in memory.
 type rig struct {
+	polled bool // else a goroutine waits for each client
 	t      *testing.T
 	system *actor.ActorSystem
 	rt     *Runtime
@@ -42,14 +44,20 @@ type rig struct {
 	closed []string // what Listener.Closed was told
 }
 
+// inRig runs a test with both kinds of readers.
 func inRig(t *testing.T, f func(r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		f(r)
-		r.stop()
-		time.Sleep(time.Minute) // virtual: the framework's timers run out
-	})
+	for _, reader := range []string{"waiting", "polled"} {
+		t.Run(reader, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.polled = reader == "polled"
+				f(r)
+				r.stop()
+				time.Sleep(time.Minute) // virtual: the framework's timers run out
+			})
+		})
+	}
 }
 
 func newRig(t *testing.T) *rig {
@@ -122,6 +130,11 @@ type peer struct {
 
 func (r *rig) dial() *peer {
 	client, server := net.Pipe()
+	if r.polled {
+		n := memnet.New()
+		client, _ = n.Dial()
+		server, _ = n.Accept()
+	}
 	p := &peer{t: r.t, conn: client}
 	go r.rt.Handshake(server, r.l)
 	go func() {

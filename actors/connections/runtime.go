@@ -146,6 +146,11 @@ func (rt *Runtime) spawn(a *accepted) {
 	}})
 }
 
+// wakeAt has the actor of a connection told *kernel.Wake at a time.
+func (rt *Runtime) wakeAt(pid *actor.PID, at time.Time) {
+	rt.System.Root.Send(rt.Shards.At(int(at.Unix()%int64(rt.Shards.Len()))), &kernel.WakeAt{PID: pid, At: at})
+}
+
 // lost closes the socket of a connection whose actor was stopped before it knew
 // of it.
 func lost(_ kernel.Class, msg any) {

@@ -105,31 +105,44 @@ type brake struct {
 	pause  time.Duration // before the next read
 }
 
-// holdBack makes a client wait that has published faster than it may, or than
-// there is memory for. Meanwhile it is not silent, and its packets are not late.
-func (r *reader) holdBack() {
+// behind tells whether nothing more is to be read for now.
+func (r *reader) behind() bool {
 	c := r.c
 	b := c.listener.brake
-	slow := r.published && c.rt.Memory.Level() >= memory.Slowing
-	if !slow && (b == nil || b.pause <= 0) {
+	return c.box.full() || c.flow.Behind() || c.held.Load().Behind() || b != nil && b.pause > 0 || r.slow()
+}
+
+// slow tells whether the client has published while memory runs short.
+func (r *reader) slow() bool { return r.published && r.c.rt.Memory.Level() >= memory.Slowing }
+
+// catchUp makes a client wait that does not take its acknowledgements, is ahead
+// of its session or the disk, or has published faster than it may, or than there
+// is memory for. Meanwhile it is not silent, and its packets are not late.
+func (r *reader) catchUp() {
+	if !r.behind() {
 		return
 	}
+	c := r.c
 	c.lastSeen.Store(-time.Now().UnixMilli())
-	if b != nil && b.pause > 0 {
+	c.box.wait()
+	c.held.Load().Wait()
+	c.flow.Wait()
+	if b := c.listener.brake; b != nil && b.pause > 0 {
 		c.rest(b.pause)
 		b.pause = 0
 	}
-	if slow {
+	if r.slow() {
 		c.rt.Metrics.Overload("held")
 		for !c.rt.Memory.Wait(c.flow.Stopped(), r.receives) && !c.flow.Closed() {
 			continue // something else has woken us
 		}
+		r.published = false // it has waited for that
 	}
 	now := time.Now()
 	c.lastSeen.Store(now.UnixMilli())
-	if r.since != 0 {
-		r.since = uint32(now.Unix())
-		_ = c.t.SetReadDeadline(now.Add(c.rt.IdleTimeout))
+	if r.since.Load() != 0 {
+		r.since.Store(uint32(now.Unix()))
+		r.setDeadline(now.Add(c.rt.IdleTimeout))
 	}
 }
 

@@ -10,14 +10,10 @@ import (
 	"emqttd/protocol/websocket"
 )
 
-// Transport is our end of a Network Connection: bytes in order, both ways. One
-// goroutine reads; writes come one at a time; Close may come from anywhere and
-// wakes both.
-type Transport interface {
-	// Read waits until there is data and returns a buffer from the pool that
-	// holds prefix followed by what one read brought. While it waits it holds
-	// no buffer. The caller gives the buffer back with Buffer.Free.
-	Read(prefix []byte) (*Buffer, error)
+// Link is what every connection has, whoever reads it: bytes to the client, in
+// order. Writes come one at a time; Close may come from anywhere and wakes who
+// waits in Write.
+type Link interface {
 	// TryWrite writes what can be written without waiting and returns how much
 	// that was; 0 is no error.
 	TryWrite(p []byte) (int, error)
@@ -25,10 +21,34 @@ type Transport interface {
 	Write(p []byte) (int, error)
 	// CloseWrite ends our direction and leaves the other open.
 	CloseWrite() error
-	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
 	RemoteAddr() net.Addr
 	Close() error
+}
+
+// Transport is our end of a Network Connection for a goroutine that waits in
+// Read. Close wakes it.
+type Transport interface {
+	Link
+	// Read waits until there is data and returns a buffer from the pool that
+	// holds prefix followed by what one read brought. While it waits it holds
+	// no buffer. The caller gives the buffer back with Buffer.Free.
+	Read(prefix []byte) (*Buffer, error)
+	SetReadDeadline(t time.Time) error
+}
+
+// Polled is our end of a Network Connection that tells when there is something
+// to read, so that nobody needs to wait for it.
+type Polled interface {
+	Link
+	// TryRead reads what is there into p, which is not empty; 0 without an error
+	// means that there is nothing now. One goroutine at a time calls it.
+	TryRead(p []byte) (int, error)
+	// Watch names whom to tell that TryRead may have a result, data, end or
+	// error, after it had none; it is called once, before the first TryRead. Ready
+	// may be called in vain, and for what there is already. It comes from any
+	// goroutine and does not wait. After Close it is not called any more.
+	Watch(w interface{ Ready() })
 }
 
 // bufferSize is how much one read takes at most. Larger batches more packets

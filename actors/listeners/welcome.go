@@ -98,6 +98,9 @@ type addressed struct {
 	addr net.Addr
 }
 
+// Unwrap lets the connection go on without it once its CONNECT has been read.
+func (t *addressed) Unwrap() connections.Transport { return t.Transport }
+
 // RemoteAddr implements connections.Transport.
 func (t *addressed) RemoteAddr() net.Addr { return t.addr }
 

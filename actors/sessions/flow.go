@@ -12,17 +12,25 @@ type Flow struct {
 	gate   atomic.Pointer[chan struct{}] // closed to let the reader go on; nil while it does
 }
 
-// A reader waits when more than flowHigh reads are with the session, until no
-// more than flowLow are. Each is what one read of the socket brought, some
-// 32 KB at most: 2 MB for a client.
+// A reader waits when more than flowHigh messages are with the session, until no
+// more than flowLow are. All of what one read of the socket brought, some 32 KB
+// at most, is one of them, but for its SUBSCRIBEs and UNSUBSCRIBEs: 2 MB for a
+// client.
 const (
 	flowHigh = 64
 	flowLow  = 16
 )
 
 // Hand is called by the reader for each message that it has told the session.
-func (f *Flow) Hand() {
-	if f.n.Add(1) <= flowHigh {
+func (f *Flow) Hand() { f.n.Add(1) }
+
+// Behind tells whether Wait would block.
+func (f *Flow) Behind() bool { return f.n.Load() > flowHigh && !f.closed.Load() }
+
+// Wait is called by the reader before it reads on. It blocks while the session is
+// behind.
+func (f *Flow) Wait() {
+	if !f.Behind() {
 		return
 	}
 	for f.waits() {

@@ -12,6 +12,7 @@ func TestAReaderWaitsForASessionThatIsBehind(t *testing.T) {
 		go func() {
 			for i := range 3 * flowHigh {
 				f.Hand()
+				f.Wait()
 				handed <- i
 			}
 			close(handed)
@@ -48,6 +49,7 @@ func TestAClosedConnectionLetsItsReaderGo(t *testing.T) {
 		go func() {
 			for range 2 * flowHigh {
 				f.Hand()
+				f.Wait()
 			}
 			close(done)
 		}()

@@ -156,8 +156,21 @@ func (l *Line) Room() int {
 	return min(l.out.Room(), lineBytes-l.bytes)
 }
 
+// Behind tells whether Wait would block. A nil line is never behind.
+func (l *Line) Behind() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed && l.over()
+}
+
 // Wait blocks while too much is held: a reader stops here, and so its client.
 func (l *Line) Wait() {
+	if l == nil {
+		return
+	}
 	l.mu.Lock()
 	if l.closed || !l.over() {
 		l.mu.Unlock()

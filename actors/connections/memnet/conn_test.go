@@ -1,4 +1,4 @@
-package testkit
+package memnet
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-func pair(t *testing.T) (client, server net.Conn) {
+func dial(t *testing.T) (client *Conn, server net.Conn) {
 	t.Helper()
-	n := NewNetwork()
+	n := New()
 	t.Cleanup(func() { _ = n.Close() })
 	client, err := n.Dial()
 	if err != nil {
@@ -25,8 +25,8 @@ func pair(t *testing.T) (client, server net.Conn) {
 }
 
 func TestMemoryConnectionCarriesMoreThanItsBufferHolds(t *testing.T) {
-	client, server := pair(t)
-	sent := bytes.Repeat([]byte("0123456789abcdef"), pipeLimit/4)
+	client, server := dial(t)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), Limit/4)
 	go func() {
 		_, _ = client.Write(sent)
 		_ = client.Close()
@@ -38,13 +38,13 @@ func TestMemoryConnectionCarriesMoreThanItsBufferHolds(t *testing.T) {
 }
 
 func TestMemoryConnectionHonoursDeadlinesInBothDirections(t *testing.T) {
-	client, server := pair(t)
+	client, server := dial(t)
 	_ = server.SetReadDeadline(time.Now().Add(time.Millisecond))
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read: %v", err)
 	}
 	_ = client.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	if n, err := client.Write(make([]byte, pipeLimit+1)); n > pipeLimit || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := client.Write(make([]byte, Limit+1)); n > Limit || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write: %d, %v", n, err)
 	}
 	_ = client.SetWriteDeadline(time.Time{})
@@ -55,7 +55,7 @@ func TestMemoryConnectionHonoursDeadlinesInBothDirections(t *testing.T) {
 }
 
 func TestClosingOneEndOfAMemoryConnectionEndsTheOther(t *testing.T) {
-	client, server := pair(t)
+	client, server := dial(t)
 	done := make(chan error, 1)
 	go func() {
 		_, err := server.Read(make([]byte, 1))
@@ -71,8 +71,8 @@ func TestClosingOneEndOfAMemoryConnectionEndsTheOther(t *testing.T) {
 }
 
 func TestHalfClosedMemoryConnectionStillReads(t *testing.T) {
-	client, server := pair(t)
-	_ = client.(*memConn).CloseWrite()
+	client, server := dial(t)
+	_ = client.CloseWrite()
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v", err)
 	}
@@ -85,7 +85,7 @@ func TestHalfClosedMemoryConnectionStillReads(t *testing.T) {
 }
 
 func TestClosedNetworkRefusesToDialAndToAccept(t *testing.T) {
-	n := NewNetwork()
+	n := New()
 	waiting, err := n.Dial()
 	if err != nil {
 		t.Fatal(err)

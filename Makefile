@@ -24,6 +24,7 @@ GOLANGCI_VERSION    := v2.15.0
 STATICCHECK_VERSION := v0.8.2
 GOTESTSUM_VERSION   := v1.13.0
 GOFUMPT_VERSION     := v0.12.0
+BENCHSTAT_VERSION   := v0.0.0-20260908200009-22c9c6c9d4da
 # As in tests/cluster/consul/go.mod.
 CONSUL_VERSION := v1.22.2
 
@@ -32,6 +33,8 @@ STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
 GOTESTSUM   := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 GOFUMPT     := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 CONSUL      := $(TOOLS)/consul-$(CONSUL_VERSION)
+PEERS       := $(TOOLS)/bench-peers
+BENCHSTAT   := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
 
 # Modules apart from the broker's, so that what only tests need is not in its go.mod.
 TEST_MODULES := tests/codec tests/clients
@@ -42,6 +45,10 @@ PLATFORMS    := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 
 FUZZTIME   ?= 10s
 BENCH      ?= .
 BENCHCOUNT ?= 6
+BASE       ?= HEAD
+PARTS      ?= ./protocol/mqtt ./protocol/index ./actors/kernel ./actors/sessions ./cluster/link
+RUNS       ?= 3
+ONLY       ?=
 SOAKTIME   ?= 30m
 SEEDS      ?= 3000
 FIRST      ?= 1
@@ -78,6 +85,13 @@ conformance: ## hold a broker against the specifications: make conformance ADDR=
 .PHONY: bench-broker
 bench-broker: build ## measure the broker against its limits; prints a Markdown table
 	@go run ./tests/bench -bin bin
+
+.PHONY: bench-peers
+bench-peers: build $(PEERS) ## measure it beside mosquitto, mochi-mqtt and NATS: RUNS (3), ONLY (regexp); writes docs/benchmarks/peers.md
+	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
+		echo "installing mosquitto"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mosquitto >/dev/null; }
+	@go run ./tests/bench peers -bin bin -peers $(PEERS) -runs $(RUNS) -only '$(ONLY)' $(if $(ONLY),,-out docs/benchmarks/peers.md)
 
 ##@ Test
 
@@ -205,6 +219,14 @@ $(GOTESTSUM):
 
 $(GOFUMPT):
 	@.ci/tool $@ mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+
+$(BENCHSTAT):
+	@.ci/tool $@ golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+
+$(PEERS): $(wildcard tests/bench/peers/*)
+	@echo "building mochi-mqtt and NATS server, in a module of their own"
+	@mkdir -p $(TOOLS)
+	@cd tests/bench/peers && CGO_ENABLED=0 go build -o $@ .
 
 # No Debian package has it. It is five minutes' work; the version is in the name of the file.
 $(CONSUL):

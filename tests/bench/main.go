@@ -8,6 +8,11 @@
 //
 //	go run ./tests/bench routes
 //
+// So is the comparison with other brokers (peersCommand), for which make
+// bench-peers builds them:
+//
+//	go run ./tests/bench peers -runs 3 -only pairs
+//
 // Each line has a broker of its own, fresh and as it ships. The exit code is 1
 // when a figure is above its limit or a run failed.
 package main
@@ -32,6 +37,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "peers" {
+		if err := peersCommand(ctx, os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: peers: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == "routes" {
 		if err := routesCommand(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: routes: %v\n", err)

@@ -69,6 +69,37 @@ func TestOnlyStatusNeedsNobodyAndSomeThingsNobodyOnThisMachine(t *testing.T) {
 	}
 }
 
+func TestProfilesAreForAdministratorsOnThisMachine(t *testing.T) {
+	f := fakenode.New()
+	for _, role := range []string{"viewer", "operator", "administrator"} {
+		if err := f.Operators.Add(context.Background(), role, "pw", role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		name, path string
+		edits      []func(*http.Request)
+		want       int
+	}{
+		{"an administrator", "heap", []func(*http.Request){as("administrator", "pw")}, 200},
+		{"the list", "", []func(*http.Request){as("administrator", "pw")}, 200},
+		{"what there is not", "nothing", []func(*http.Request){as("administrator", "pw")}, 404},
+		{"the command line", "cmdline", []func(*http.Request){as("administrator", "pw")}, 404},
+		{"an administrator elsewhere", "heap", []func(*http.Request){as("administrator", "pw"), from("10.0.0.1")}, 403},
+		{"through a proxy", "heap", []func(*http.Request){as("administrator", "pw"), header("Via", "1.1 proxy")}, 403},
+		{"an operator", "heap", []func(*http.Request){as("operator", "pw")}, 403},
+		{"a viewer", "heap", []func(*http.Request){as("viewer", "pw")}, 403},
+		{"nobody", "heap", []func(*http.Request){anybody}, 401},
+	} {
+		if code, body := call(t, f.Sources(), "GET", "/debug/pprof/"+tc.path, "", "", tc.edits...); code != tc.want {
+			t.Errorf("%s: %d %.80s, want %d", tc.name, code, body, tc.want)
+		}
+	}
+	if code, _ := call(t, f.Sources(), "POST", "/debug/pprof/heap", "", "", as("administrator", "pw")); code != 405 {
+		t.Errorf("POST: %d", code)
+	}
+}
+
 func TestTheFirstPasswordIsGoodHereOnly(t *testing.T) {
 	f := fakenode.New()
 	for _, tc := range []struct {

@@ -24,7 +24,7 @@ type pluginRoute struct {
 }
 
 // taken are the paths of the API itself.
-var taken = []string{"/status", "/metrics", "/mqtt/publish", "/api/v2/", "/api/v3/"}
+var taken = []string{"/status", "/metrics", "/mqtt/publish", profilePrefix, "/api/v2/", "/api/v3/"}
 
 // Add adds a pattern of http.ServeMux, without a host, and returns what takes it away
 // again. One that clashes with another is an error.

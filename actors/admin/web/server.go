@@ -6,6 +6,7 @@
 //	/api/v3/…       package v3
 //	/status         whether the node runs
 //	/metrics        for Prometheus
+//	/debug/pprof/…  profiles of the process, on its own machine
 //
 // All but /mqtt/publish is for operators (package operators), each of whom has a role.
 package web
@@ -105,6 +106,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if _, ok := a.admitHere(w, r); ok && allow(w, r, http.MethodGet, http.MethodHead) {
 			a.prometheus.ServeHTTP(w, r)
 		}
+	case strings.HasPrefix(path, profilePrefix):
+		a.profile(w, r)
 	case strings.HasPrefix(path, "/api/v2/"):
 		a.v2(w, r, strings.TrimPrefix(path, "/api/v2/"))
 	case strings.HasPrefix(path, v3.Prefix):

@@ -89,14 +89,22 @@ func (s *session) stay() {
 // that made the session cannot say good-bye to it, for it never learned of it,
 // and nobody else knows it. Any other does say good-bye.
 //
-// The session on the other end of a move may have ended, too.
-func (s *session) unheard(c actor.Context) {
-	switch l := s.link; {
-	case s.arriving() != nil:
-		s.gone(c)
-	case s.leaving() != nil:
-		s.remain(nil)
-	case l != nil && s.first:
+// The session on the other end of a move may have ended, too. A dead letter that
+// another node has sent back names that node and no more: one of a move before, to
+// another node than this one's, says nothing.
+func (s *session) unheard(c actor.Context, m *actor.DeadLetterResponse) {
+	about := func(other *actor.PID) bool { return m.Target == nil || m.Target.Address == other.Address }
+	a, x, l := s.arriving(), s.leaving(), s.link
+	switch {
+	case a != nil:
+		if about(a.from) {
+			s.gone(c)
+		}
+	case x != nil:
+		if about(x.to) {
+			s.remain(nil)
+		}
+	case l != nil && s.first && about(l.pid):
 		s.detach(c, &Detach{Generation: l.generation, End: true})
 	}
 }

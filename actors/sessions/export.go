@@ -358,11 +358,22 @@ func (s *session) remember(items []delivery.Item) {
 	}
 }
 
+// over answers what came for an export that has ended, in case the other side does not
+// know: it would wait until its patience ends, and all who claim the identifier with it.
+func (s *session) over(to *actor.PID, generation uint64) {
+	if to != nil {
+		s.rt.System.Root.Send(to, &Forgo{Generation: generation})
+	}
+}
+
 // onTaken goes on with the chunks.
 func (s *session) onTaken(from *actor.PID, n uint32, m any) {
 	x := s.leaving()
 	if x == nil || !x.to.Equal(from) {
-		return // of an export that is over
+		if t, ok := m.(*Taken); ok {
+			s.over(from, t.Generation)
+		}
+		return
 	}
 	if n != x.taken || n >= x.n {
 		s.nonsense(m)
@@ -381,7 +392,11 @@ func (s *session) onTaken(from *actor.PID, n uint32, m any) {
 // this one: what it is picked for would not reach the other.
 func (s *session) onReady(c actor.Context, m *Ready) {
 	x := s.leaving()
-	if x == nil || !x.to.Equal(c.Sender()) || m.Generation != x.generation || x.stage != caughtUp || x.merge {
+	if x == nil || !x.to.Equal(c.Sender()) || m.Generation != x.generation || x.merge {
+		s.over(c.Sender(), m.Generation)
+		return
+	}
+	if x.stage != caughtUp {
 		s.nonsense(m)
 		return
 	}
@@ -524,7 +539,7 @@ func (s *session) overdue(c actor.Context, now int64) bool {
 	if x := s.leaving(); x != nil {
 		s.remain(&Forgo{Generation: x.generation})
 	} else {
-		s.forsake(c, nil)
+		s.forsake(c, &Refused{Generation: s.arriving().generation, Code: protocol.ServerUnavailable})
 	}
 	return true
 }

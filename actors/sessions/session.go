@@ -189,7 +189,7 @@ func (s *session) attached(c actor.Context) {
 	case *evict:
 		s.evict(m)
 	case *actor.DeadLetterResponse:
-		s.unheard(c)
+		s.unheard(c, m)
 	case *kernel.Wake:
 		s.onWake(c)
 	case *InfoQuery:

@@ -72,7 +72,7 @@ func (k *core) onCommit(m *Commit, now int64) {
 		token, s.rank = a.token, a.last
 	} // else another claim has won meanwhile: its session will have the higher rank
 	if m.Stored != 0 { // it is as old as it was, but newer than the actor that it was before
-		s.rank = max(uint64(m.Stored), k.ranks[m.ClientID]+1)
+		s.rank = max(uint64(m.Stored), k.here[m.ClientID].rank+1)
 	}
 	k.offer(m.ClientID, s)
 	if k.owner && token != 0 {
@@ -128,8 +128,8 @@ func (k *core) onWhere(m *WhereQuery) {
 
 func (k *core) onList(m *ListQuery) {
 	res := &ListResult{Sessions: make([]Place, 0, len(k.here))}
-	for id, session := range k.here {
-		res.Sessions = append(res.Sessions, Place{ClientID: id, Session: session})
+	for id, s := range k.here {
+		res.Sessions = append(res.Sessions, Place{ClientID: id, Session: s.pid})
 	}
 	k.send(m.ReplyTo, res)
 }
@@ -211,7 +211,7 @@ func (k *core) read(m letter, now int64) {
 	case *sessionsLetter:
 		k.readSessions(p, m, now)
 	case *outlivedLetter:
-		if s := k.here[m.ClientID]; s != nil && s.Id == m.Session {
+		if s := k.here[m.ClientID].pid; s != nil && s.Id == m.Session {
 			k.leave(m.ClientID, s)
 			k.send(s, &Outlived{ClientID: m.ClientID, Generation: m.Generation, Winner: join(m.Address, m.Winner)})
 		}

@@ -160,7 +160,7 @@ func (k *core) granted(token cluster.Stamp, p cluster.Peer, m *Granted) {
 	default:
 		a.gen, a.last = m.Generation, m.Generation
 		if m.Session == nil { // an owner that does not see this node does not see its sessions
-			m.Session = k.here[m.ClientID]
+			m.Session = k.here[m.ClientID].pid
 		}
 		a.session = m.Session
 		k.reply(a.by, m)

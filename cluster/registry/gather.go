@@ -117,13 +117,13 @@ func (k *core) readGather(p cluster.Peer, m *gatherLetter) {
 		}
 	}
 	l, size := &sessionsLetter{Number: m.Number}, 0
-	for id, session := range k.here {
-		if size += len(id) + len(session.Id) + 16; size > chunk && len(l.ClientIDs) > 0 {
+	for id, s := range k.here {
+		if size += len(id) + len(s.pid.Id) + 16; size > chunk && len(l.ClientIDs) > 0 {
 			k.post(p, l)
-			l, size = &sessionsLetter{Number: m.Number}, len(id)+len(session.Id)+16
+			l, size = &sessionsLetter{Number: m.Number}, len(id)+len(s.pid.Id)+16
 		}
-		l.ClientIDs, l.Sessions = append(l.ClientIDs, id), append(l.Sessions, session.Id)
-		l.Ranks = append(l.Ranks, k.ranks[id])
+		l.ClientIDs, l.Sessions = append(l.ClientIDs, id), append(l.Sessions, s.pid.Id)
+		l.Ranks = append(l.Ranks, s.rank)
 	}
 	l.Last = true
 	k.post(p, l)

@@ -84,6 +84,13 @@ func (s *seat) same(o *seat) bool {
 	return s.pid == o.pid || s.pid.Equal(o.pid)
 }
 
+// near is the part of a seat that is kept of a session on this node. There are as
+// many as clients: one map is enough.
+type near struct {
+	pid  *actor.PID
+	rank uint64
+}
+
 // far is the part of a seat that is kept of a session on another node.
 type far struct {
 	peer cluster.Peer
@@ -116,8 +123,7 @@ func (c *claim) idle() bool { return c.holder.nobody() && c.next.nobody() && len
 // crash of the actor does not forget who is where.
 type table struct {
 	self   string // node.name
-	here   map[protocol.ClientID]*actor.PID
-	ranks  map[protocol.ClientID]uint64 // of here; nil without a cluster, where nobody asks
+	here   map[protocol.ClientID]near
 	away   map[protocol.ClientID]far
 	claims map[protocol.ClientID]*claim
 	clock  *cluster.Clock // nil without a cluster
@@ -130,9 +136,9 @@ type table struct {
 // init makes an empty table, of a node without a cluster if clock is nil.
 func (t *table) init(self string, clock *cluster.Clock) {
 	t.self, t.clock = self, clock
-	t.here, t.claims = make(map[protocol.ClientID]*actor.PID), make(map[protocol.ClientID]*claim)
+	t.here, t.claims = make(map[protocol.ClientID]near), make(map[protocol.ClientID]*claim)
 	if clock != nil {
-		t.ranks, t.away = make(map[protocol.ClientID]uint64), make(map[protocol.ClientID]far)
+		t.away = make(map[protocol.ClientID]far)
 	}
 }
 
@@ -301,8 +307,8 @@ func (t *table) current(id protocol.ClientID) seat {
 	if f, ok := t.away[id]; ok {
 		return seat{peer: f.peer, id: f.id, rank: f.rank}
 	}
-	if pid := t.here[id]; pid != nil {
-		return seat{pid: pid, rank: t.ranks[id]}
+	if n := t.here[id]; n.pid != nil {
+		return seat{pid: n.pid, rank: n.rank}
 	}
 	return seat{}
 }
@@ -358,9 +364,8 @@ func (t *table) put(id protocol.ClientID, s seat) {
 	}
 	if t.clock != nil {
 		delete(t.away, id)
-		t.ranks[id] = s.rank
 	}
-	t.here[id] = s.pid
+	t.here[id] = near{s.pid, s.rank}
 	t.size.Store(int64(len(t.here)))
 }
 
@@ -375,13 +380,12 @@ func (t *table) vacate(id protocol.ClientID) {
 
 func (t *table) remove(id protocol.ClientID) {
 	delete(t.here, id)
-	delete(t.ranks, id)
 	t.size.Store(int64(len(t.here)))
 }
 
 // release forgets a session of this node that ended, if it is the one that is known.
 func (t *table) release(id protocol.ClientID, session *actor.PID) bool {
-	if here := t.here[id]; here == nil || !here.Equal(session) {
+	if here := t.here[id].pid; here == nil || !here.Equal(session) {
 		return false
 	}
 	t.remove(id)

@@ -138,8 +138,8 @@ func TestAnOverdueClaimLosesItsRightAndEverybodyIsTold(t *testing.T) {
 	one[*Superseded](t, tb.settle("c", old.Generation, client(1), session(1), lease), client(1))
 	none(t, tb.abort("c", old.Generation, client(1), true, lease))
 	none(t, tb.settle("c", g.Generation, client(3), session(3), lease))
-	if !session(3).Equal(tb.here["c"]) {
-		t.Errorf("the session is %v", tb.here["c"])
+	if !session(3).Equal(tb.here["c"].pid) {
+		t.Errorf("the session is %v", tb.here["c"].pid)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestOnlyTheSessionThatIsMeantIsReleased(t *testing.T) {
 	g := one[*Granted](t, tb.claim("c", client(1), 0), client(1))
 	tb.settle("c", g.Generation, client(1), session(2), 0)
 	tb.release("c", session(1))
-	if !session(2).Equal(tb.here["c"]) {
+	if !session(2).Equal(tb.here["c"].pid) {
 		t.Error("an old session's end took the new one away")
 	}
 	tb.release("c", session(2))
@@ -267,7 +267,7 @@ func TestEveryClaimIsAnsweredAndOnlyOneHolds(t *testing.T) {
 				m.session = nil
 			},
 			"": func(t *rapid.T) {
-				if got := m.tb.here["c"]; (got == nil) != (m.session == nil) || got != nil && !got.Equal(m.session) {
+				if got := m.tb.here["c"].pid; (got == nil) != (m.session == nil) || got != nil && !got.Equal(m.session) {
 					t.Fatalf("the session is %v, want %v", got, m.session)
 				}
 				if (m.holder == 0) != (len(m.tb.claims) == 0) {

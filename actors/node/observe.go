@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,33 +55,27 @@ func leaves(t *kernel.Node) (ids []string) {
 // figures are those of the parts that keep their own.
 func (n *Node) figures() []prometheus.Figure {
 	s := n.disk.Stats()
-	figure := func(name, help string, v float64) prometheus.Figure {
-		return prometheus.Figure{Name: name, Help: help, Value: v}
-	}
-	total := func(name, help string, v float64) prometheus.Figure {
-		return prometheus.Figure{Name: name, Help: help, Value: v, Counter: true}
-	}
 	refusing := 0.0
 	if s.State.Refusing {
 		refusing = 1
 	}
-	return append([]prometheus.Figure{
-		figure("alarms", "Alarms that are on.", float64(len(n.alarms.List()))),
-		figure("memory_level", "What is done because memory runs short: 0 nothing, 1 shedding, 2 slowing, 3 refusing.", float64(n.connections.Memory.Level())),
-		figure("store_refusing", "1 while the store takes nothing new.", refusing),
-		figure("store_disk_bytes", "Size of the files of the store.", float64(s.DiskBytes)),
-		figure("store_waiting_groups", "Groups of changes that wait to be written.", float64(s.Waiting)),
-		figure("store_shared_messages", "Messages that the store keeps once for several sessions.", float64(s.Shared)),
-		total("store_groups_total", "Groups of changes that were written.", float64(s.Groups)),
-		total("store_changes_total", "Changes that were written.", float64(s.Changes)),
-		total("store_written_bytes_total", "Bytes written to the disk, merging included.", float64(s.DiskWritten)),
-		total("store_syncs_total", "Syncs of the disk.", float64(s.Syncs)),
-		total("store_sync_seconds_total", "Time that syncs took.", s.SyncTime.Seconds()),
-		total("store_errors_total", "Tables that could not be written or read.", float64(s.Errors)),
-		figure("conf_number", "Number of the configuration in the history.", float64(n.conf.Number())),
-		figure("conf_pending", "Changed keys that wait for a restart.", float64(len(n.conf.Pending()))),
-		total("conf_accepted_total", "Configurations that were accepted while the node runs.", float64(n.conf.Accepted())),
-		total("conf_refused_total", "Configurations that were refused while the node runs.", float64(n.conf.Refused())),
-		total("cleanup_panics_total", "Actors that panicked while they ended: each is a bug.", float64(kernel.CleanupPanics())),
-	}, n.spanFigures()...)
+	return slices.Concat([]prometheus.Figure{
+		gauge("alarms", "Alarms that are on.", float64(len(n.alarms.List()))),
+		gauge("memory_level", "What is done because memory runs short: 0 nothing, 1 shedding, 2 slowing, 3 refusing.", float64(n.connections.Memory.Level())),
+		gauge("store_refusing", "1 while the store takes nothing new.", refusing),
+		gauge("store_disk_bytes", "Size of the files of the store.", float64(s.DiskBytes)),
+		gauge("store_waiting_groups", "Groups of changes that wait to be written.", float64(s.Waiting)),
+		gauge("store_shared_messages", "Messages that the store keeps once for several sessions.", float64(s.Shared)),
+		total("store_groups_total", "Groups of changes that were written.", s.Groups),
+		total("store_changes_total", "Changes that were written.", s.Changes),
+		total("store_written_bytes_total", "Bytes written to the disk, merging included.", s.DiskWritten),
+		total("store_syncs_total", "Syncs of the disk.", s.Syncs),
+		{Name: "store_sync_seconds_total", Help: "Time that syncs took.", Value: s.SyncTime.Seconds(), Counter: true},
+		total("store_errors_total", "Tables that could not be written or read.", s.Errors),
+		gauge("conf_number", "Number of the configuration in the history.", float64(n.conf.Number())),
+		gauge("conf_pending", "Changed keys that wait for a restart.", float64(len(n.conf.Pending()))),
+		total("conf_accepted_total", "Configurations that were accepted while the node runs.", n.conf.Accepted()),
+		total("conf_refused_total", "Configurations that were refused while the node runs.", n.conf.Refused()),
+		total("cleanup_panics_total", "Actors that panicked while they ended: each is a bug.", kernel.CleanupPanics()),
+	}, n.spanFigures(), n.clusterFigures())
 }

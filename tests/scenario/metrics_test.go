@@ -52,7 +52,7 @@ func TestTheDashboardAsksForMetricsThatThereAre(t *testing.T) {
 	if err := json.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
-	b := testkit.Start(t)
+	b, _ := startTwo(t)
 	m := b.Metrics()
 	m.Overload("shedding") // reasons are there when they have occurred
 	m.DropUnmatched("acl_denied", 1)

@@ -25,6 +25,7 @@ type Figure struct {
 	Help    string
 	Value   float64
 	Counter bool
+	Labels  []string // names and values in turns; a name has few values
 }
 
 // Options say where the figures are. All functions are called for each answer,
@@ -36,7 +37,7 @@ type Options struct {
 	// MailboxAge is how long the oldest message has waited in the mailbox of a
 	// part that all clients share; nil: it is not shown.
 	MailboxAge func() time.Duration
-	// More figures, always the same ones; nil for none.
+	// More figures; nil for none.
 	More func() []Figure
 }
 
@@ -93,7 +94,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if f := c.o.More; f != nil {
 		for _, x := range f() {
-			p.put(x.Name, x.Help, x.Counter, x.Value)
+			p.put(x.Name, x.Help, x.Counter, x.Value, x.Labels...)
 		}
 	}
 }

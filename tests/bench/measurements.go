@@ -163,11 +163,22 @@ var measurements = []measurement{
 	{
 		"200 API requests a second", "", "",
 		[]figure{
-			{"p99 of a round trip without", "ms", 0, false, plain("quiet_ms")},
-			{"p99 with", "ms", 0, false, plain("asked_ms")},
+			{"p99 at 5,000 messages a second, without", "ms", 0, false, plain("quiet_ms")},
+			{"p99, with", "ms", 0, false, plain("asked_ms")},
 			{"more", "%", 10, false, plain("more_percent")},
+			{"requests answered a second", "", 190, true, plain("answered_per_s")},
+			{"p99 of a request", "ms", 0, false, plain("request_ms")},
 		},
 		apiLoad,
+	},
+	{
+		"the ledger and traces", "", "",
+		[]figure{
+			{"CPU of one message QoS 0, more than without a ledger", "%", 3, false, plain("qos0_percent")},
+			{"CPU of one message QoS 1, more than without a ledger", "%", 3, false, plain("qos1_percent")},
+			{"CPU of one message QoS 0, more while another client is traced", "%", 3, false, plain("traced_percent")},
+		},
+		ledgerCost,
 	},
 	{
 		"50 pairs QoS 0, publishers and subscribers on different nodes", "", "",

@@ -88,7 +88,7 @@ func (l *Ledger) any() *stripe { return &l.stripes[rand.Uint32()%stripes] }
 // Accept counts n pairs that are pending from now on. stripe spreads the callers;
 // each has one of its own, as far as possible.
 func (l *Ledger) Accept(stripe uint32, n int) {
-	if n == 0 {
+	if !on || n == 0 {
 		return
 	}
 	s := &l.stripes[stripe%stripes]
@@ -97,11 +97,15 @@ func (l *Ledger) Accept(stripe uint32, n int) {
 }
 
 // AcceptAny is Accept for callers without a stripe.
-func (l *Ledger) AcceptAny(n int) { l.Accept(rand.Uint32(), n) }
+func (l *Ledger) AcceptAny(n int) {
+	if on {
+		l.Accept(rand.Uint32(), n)
+	}
+}
 
 // End counts n pending pairs that have ended.
 func (l *Ledger) End(s State, n int) {
-	if n == 0 {
+	if !on || n == 0 {
 		return
 	}
 	at := l.any()
@@ -111,7 +115,7 @@ func (l *Ledger) End(s State, n int) {
 
 // EndAtOnce counts n pairs that were never pending.
 func (l *Ledger) EndAtOnce(s State, n int) {
-	if n == 0 {
+	if !on || n == 0 {
 		return
 	}
 	at := l.any()
@@ -125,7 +129,11 @@ func (l *Ledger) Forward(n int) { l.EndAtOnce(Forwarded, n) }
 
 // Correct changes pending to what somebody has really found: a mistake of ours,
 // which shows as Unaccounted from then on.
-func (l *Ledger) Correct(by int) { l.any().pending.Add(int64(by)) }
+func (l *Ledger) Correct(by int) {
+	if on {
+		l.any().pending.Add(int64(by))
+	}
+}
 
 // Sheet is a look at the book.
 type Sheet struct {

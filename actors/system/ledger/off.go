@@ -1,0 +1,5 @@
+//go:build noledger
+
+package ledger
+
+const on = false

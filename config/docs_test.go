@@ -15,8 +15,25 @@ const documentation = `# Configuration
 This page is generated from the registry of keys (` + "`go generate ./config`" + `); a test fails when it is out of date.
 
 A node reads ` + "`etc/emq.conf`" + `, one ` + "`key = value`" + ` per line, then the plugin files ` + "`etc/plugins/*.conf`" + `, then the
-environment, then the flags; each wins over the one before. It reads them once, when it starts. All mistakes are reported at once, with
-file and line, and the node does not start; what is merely odd is a warning. No message repeats the value of a secret.
+environment, then the flags; each wins over the one before. All mistakes are reported at once, with file and line, and the node does not
+start; what is merely odd is a warning. No message repeats the value of a secret.
+
+## Changes while the node runs
+
+` + "`emqttd_ctl conf set KEY VALUE`" + ` writes one line and reloads; ` + "`conf reload`" + ` reads all layers again, as a start does. What is wrong in any
+of them is refused whole, with file and line, and everything stays as it was; the alarm ` + "`conf_refused`" + ` is on until the files are good again.
+` + "`conf diff`" + ` says beforehand what would change, and ` + "`conf show`" + ` what waits for a restart. Each configuration that was accepted has a number
+in ` + "`conf history`" + `, of which the last 50 are kept below node.data_dir, secrets included, for the node's user only; ` + "`conf rollback N`" + ` writes the
+files of one back. A key that the environment or a flag sets cannot be set in the file. The column *live* says when a change is in force:
+
+| live | means |
+| --- | --- |
+| at once | when the command has been answered |
+| for new connections | for those that begin afterwards, and for sessions whose client connects again; who is connected keeps what he was told |
+| after a restart | accepted, and pending until the node is started again |
+
+## Files
+
 
 - **The grammar** is that of EMQ 2.x. The value runs to the end of the line: no quotes, no escapes, no comments behind it. A line whose
   first character is ` + "`#`" + ` is a comment. A dot within a word of a key is written ` + "`\\.`" + `. ` + "`include GLOB`" + ` takes in other files, relative to the
@@ -102,9 +119,9 @@ func render() string {
 	for _, k := range Keys() {
 		if k.Section != section {
 			section = k.Section
-			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | status | meaning |\n| --- | --- | --- | --- | --- |\n", section)
+			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | status | live | meaning |\n| --- | --- | --- | --- | --- | --- |\n", section)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", k.Name, cell(k.typeCell()), code(k.Default), cell(k.statusCell()), cell(k.meaningCell()))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", k.Name, cell(k.typeCell()), code(k.Default), cell(k.statusCell()), k.Live(), cell(k.meaningCell()))
 	}
 	return b.String()
 }

@@ -47,15 +47,45 @@ var live = map[string]Liveness{
 	"durability": NeedsRestart,
 	"access":     NeedsRestart,
 	"auth":       NeedsRestart,
-	"acl":        NeedsRestart,
-	"mqtt":       NeedsRestart,
+	"acl":        AtOnce,
+	"mqtt":       NewConnections,
 	"retainer":   AtOnce,
 	"module":     NeedsRestart, // emqttd_ctl plugins load and unload are at once
-	"listener.*": NeedsRestart,
+	"listener.*": NeedsRestart, // which there are, their addresses, sockets and TLS; certificates are read when they change
 
-	"log.console.level":        AtOnce,
-	"mqtt.broker.sys_interval": AtOnce,
-	"retainer.storage_type":    NeedsRestart,
+	"log.console.level":     AtOnce,
+	"access.backoff":        AtOnce,
+	"retainer.storage_type": NeedsRestart,
+
+	"mqtt.allow_anonymous":    AtOnce,
+	"mqtt.acl_nomatch":        AtOnce,
+	"mqtt.acl_file":           NeedsRestart, // what is in the file is read when it changes
+	"mqtt.cache_acl":          AtOnce,
+	"mqtt.acl_cache_max_size": AtOnce,
+	"mqtt.acl_cache_ttl":      AtOnce,
+
+	"mqtt.session.max_subscriptions":    AtOnce,
+	"mqtt.mqueue.type":                  NeedsRestart, // what is on disk lies by priorities
+	"mqtt.mqueue.priority":              NeedsRestart,
+	"mqtt.broker.sys_interval":          AtOnce,
+	"mqtt.pubsub.pool_size":             NeedsRestart,
+	"mqtt.shared_subscription_strategy": NeedsRestart,
+	"mqtt.plugins":                      NeedsRestart,
+
+	"listener.*.max_clients":              AtOnce,
+	"listener.*.max_conn_rate":            AtOnce,
+	"listener.*.max_clients_per_ip":       NewConnections,
+	"listener.*.max_conn_rate_per_ip":     NewConnections,
+	"listener.*.access":                   NewConnections,
+	"listener.*.rate_limit":               NewConnections,
+	"listener.*.message_rate_limit":       NewConnections,
+	"listener.*.total_message_rate_limit": NewConnections,
+	"listener.*.send_timeout":             NewConnections,
+	"listener.*.send_timeout_close":       NewConnections,
+	"listener.*.mountpoint":               NewConnections,
+	"listener.*.path":                     NewConnections,
+	"listener.*.origins":                  NewConnections,
+	"listener.api.$name.send_timeout":     NeedsRestart,
 }
 
 // Live tells when a change of the key is in force; zero for a key that is not
@@ -63,6 +93,9 @@ var live = map[string]Liveness{
 func (k *Key) Live() Liveness {
 	if k.Status != Supported {
 		return 0
+	}
+	if l, ok := live[k.Name]; ok {
+		return l
 	}
 	words := strings.Split(k.Name, ".")
 	if words[0] == "listener" { // listener.tcp.$name.acceptors

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -146,23 +147,27 @@ func (c *Config) Follow(next *Loaded) *Config {
 		// It depends on modules then, and those are still the ones of before.
 		out.MQTT.AllowAnonymous = len(c.Access.Modules) == 0
 	}
-	out.Listeners = make([]Listener, len(next.Config.Listeners))
-	for i, l := range next.Config.Listeners {
-		for j := range c.Listeners {
-			if c.Listeners[j].Key() == l.Key() {
-				l.follow(&c.Listeners[j])
+	out.Listeners = slices.Clone(c.Listeners) // those that are there stay
+	for i := range out.Listeners {
+		l := &out.Listeners[i]
+		for j := range next.Config.Listeners {
+			if l.Key() == next.Config.Listeners[j].Key() {
+				l.follow(&next.Config.Listeners[j])
 			}
 		}
-		out.Listeners[i] = l
 	}
 	return &out
 }
 
-// follow keeps those options of before that need a restart.
-func (l *Listener) follow(before *Listener) {
+// follow takes those options of next that are live.
+func (l *Listener) follow(next *Listener) {
 	for _, k := range optionsOf(l.Type) {
-		if index := bound().listener[strings.TrimPrefix(optionName(k), ".")]; index != nil && k.Live() == NeedsRestart {
-			reflect.ValueOf(l).Elem().FieldByIndex(index).Set(reflect.ValueOf(before).Elem().FieldByIndex(index))
+		switch index := bound().listener[strings.TrimPrefix(optionName(k), ".")]; {
+		case k.Live() == NeedsRestart:
+		case k.Kind == Access:
+			l.Access = next.Access
+		case index != nil:
+			reflect.ValueOf(l).Elem().FieldByIndex(index).Set(reflect.ValueOf(next).Elem().FieldByIndex(index))
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (c *Chain) MaySubscribe(cred *Credentials, f topic.Filter) bool {
 
 func (c *Chain) without(cred *Credentials, a acl.Action, t string) bool {
 	if !c.judges {
-		return c.o.NoMatchAllow
+		return c.settings.Load().NoMatchAllow
 	}
 	id := c.identify(cred)
 	allow, _, _ := id.decide(context.Background(), a, t)

@@ -24,12 +24,15 @@ type BackoffOptions struct {
 	Size           int           // addresses and names that are remembered
 }
 
-// NewBackoff makes one; nil if o.After is 0.
-func NewBackoff(o BackoffOptions) *Backoff {
-	if o.After == 0 {
-		return nil
-	}
-	return &Backoff{o: o}
+// NewBackoff makes one, which lets everybody try while o.After is 0.
+func NewBackoff(o BackoffOptions) *Backoff { return &Backoff{o: o} }
+
+// SetOptions changes what counts from the next failure on. Who waits goes on waiting,
+// unless After is 0 now.
+func (b *Backoff) SetOptions(o BackoffOptions) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.o = o
 }
 
 // Wait is how long the source or the user must still wait; 0 is not at all.
@@ -39,6 +42,9 @@ func (b *Backoff) Wait(peer, user string) time.Duration {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.o.After == 0 {
+		return 0
+	}
 	now := time.Now()
 	wait := b.sources.get(sourceOf(peer)).until.Sub(now)
 	if user != "" {
@@ -54,6 +60,9 @@ func (b *Backoff) Failed(peer, user string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.o.After == 0 {
+		return
+	}
 	b.failed(&b.sources, sourceOf(peer))
 	if user != "" {
 		b.failed(&b.users, user)

@@ -45,17 +45,17 @@ type Options struct {
 // Chain is the sequence of modules that decides. It does not change; what its
 // modules know does.
 type Chain struct {
-	o       Options
-	steps   []*step
-	judges  bool          // there is something that decides about topics
-	sourced bool          // a module has rules
-	remote  bool          // a module is asked about admitted clients: Identities must keep their Credentials
-	scram   *scram.Server // nil: no enhanced authentication
-	ttl     uint32
-	started time.Time
-	version atomic.Uint64 // grows with each change that concerns everybody
-	told    announcer
-	changes atomic.Uint64 // how many were announced
+	o        Options
+	steps    []*step
+	judges   bool          // there is something that decides about topics
+	sourced  bool          // a module has rules
+	remote   bool          // a module is asked about admitted clients: Identities must keep their Credentials
+	scram    *scram.Server // nil: no enhanced authentication
+	settings atomic.Pointer[Settings]
+	started  time.Time
+	version  atomic.Uint64 // grows with each change that concerns everybody
+	told     announcer
+	changes  atomic.Uint64 // how many were announced
 }
 
 // step is a module with what else it can do.
@@ -72,13 +72,11 @@ type step struct {
 
 // NewChain makes a chain. Run does what goes on besides answering.
 func NewChain(o Options) *Chain {
-	if o.CacheTTL == 0 {
-		o.CacheTTL = time.Minute
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{o: o, started: time.Now(), judges: o.ACL != nil, ttl: uint32(max(o.CacheTTL, time.Second) / time.Second)}
+	c := &Chain{o: o, started: time.Now(), judges: o.ACL != nil}
+	c.set(Settings{o.AllowAnonymous, o.NoMatchAllow, o.StrictWildcards, o.CacheSize, o.CacheTTL})
 	for i, m := range o.Modules {
 		s := newStep(m)
 		s.index = i
@@ -127,7 +125,7 @@ func (c *Chain) Judges() bool { return c.judges || c.remote }
 func (c *Chain) Bans() *Bans { return c.o.Bans }
 
 // AllowAnonymous tells whether a client about which no module decides may come in.
-func (c *Chain) AllowAnonymous() bool { return c.o.AllowAnonymous }
+func (c *Chain) AllowAnonymous() bool { return c.settings.Load().AllowAnonymous }
 
 // clock counts seconds from 1.
 func (c *Chain) clock() uint32 { return uint32(time.Since(c.started)/time.Second) + 1 }
@@ -226,7 +224,7 @@ func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Deci
 			return s, r, s.denial()
 		}
 	}
-	if c.o.AllowAnonymous {
+	if c.settings.Load().AllowAnonymous {
 		return nil, Result{Why: "allow_anonymous"}, Accept
 	}
 	if len(c.steps) > 0 && cred.Username != "" {

@@ -120,7 +120,7 @@ func (id *Identity) may(a acl.Action, t string) bool {
 		return false
 	}
 	if id.superuser || !c.judges && !id.hasClaims {
-		allow := id.superuser || c.o.NoMatchAllow
+		allow := id.superuser || c.settings.Load().NoMatchAllow
 		id.mu.Unlock()
 		return allow
 	}
@@ -135,8 +135,8 @@ func (id *Identity) may(a acl.Action, t string) bool {
 	}
 	allow, _, keep := id.decide(context.Background(), a, t)
 	// Who asks nobody far away need not remember what is asked once.
-	if keep && c.o.CacheSize > 0 && (a == acl.Publish || c.remote) {
-		id.keep(version, epoch, func(k *cache) { k.put(a, t, allow, now+c.ttl, c.o.CacheSize) })
+	if keep && c.settings.Load().CacheSize > 0 && (a == acl.Publish || c.remote) {
+		id.keep(version, epoch, func(k *cache) { k.put(a, t, allow, now+c.ttl(), c.settings.Load().CacheSize) })
 	}
 	return allow
 }
@@ -164,7 +164,7 @@ func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow b
 		claims = id.notes.claims
 	}
 	id.mu.Unlock()
-	strict := c.o.StrictWildcards
+	strict := c.settings.Load().StrictWildcards
 	if i := acl.Judge(claims, &id.client, a, t, strict); i >= 0 {
 		return claims[i].Allow, claims[i].Origin, true
 	}
@@ -196,7 +196,7 @@ func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow b
 			return f[i].Allow, f[i].Origin, true
 		}
 	}
-	return c.o.NoMatchAllow, "acl_nomatch", true
+	return c.settings.Load().NoMatchAllow, "acl_nomatch", true
 }
 
 func origin(s *step, r *acl.Rule) string {
@@ -217,7 +217,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	id.mu.Lock()
 	l, epoch := id.note().loaded, id.epoch
 	id.mu.Unlock()
-	if l != nil && now-l.at < c.ttl {
+	if l != nil && now-l.at < c.ttl() {
 		return l.rules, nil
 	}
 	l = &loaded{at: now, rules: make([][]acl.Rule, len(c.steps))}

@@ -81,7 +81,7 @@ func (c *Chain) test(ctx context.Context, cred *Credentials, r *Report) *Identit
 		}
 	}
 	r.Decision, r.Why = NotAuthorized, "no module decides, and allow_anonymous is false"
-	if c.o.AllowAnonymous {
+	if c.settings.Load().AllowAnonymous {
 		r.Decision, r.Why = Accept, "allow_anonymous"
 	}
 	return c.identify(cred)

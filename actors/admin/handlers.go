@@ -136,7 +136,7 @@ func status(r *Request) Result {
 	if len(r.Args) != 0 {
 		return r.WrongArguments()
 	}
-	s := statusInfo{Node: r.Sources.Node, Running: r.Sources.Running(), Version: r.Sources.Version, Anonymous: r.Sources.AllowAnonymous}
+	s := statusInfo{Node: r.Sources.Node, Running: r.Sources.Running(), Version: r.Sources.Version, Anonymous: r.Sources.AllowAnonymous()}
 	if !s.Running {
 		s.Recovering = r.Sources.Recovering()
 	}

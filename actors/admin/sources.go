@@ -22,7 +22,7 @@ import (
 type Sources struct {
 	Node           string // the node's name, such as emq@127.0.0.1
 	Version        string
-	AllowAnonymous bool // mqtt.allow_anonymous: with it the HTTP API asks nobody who he is
+	AllowAnonymous func() bool // mqtt.allow_anonymous: with it the HTTP API asks nobody who he is
 
 	// Access is the chain that decides about clients, users of the HTTP API among them.
 	Access *access.Chain

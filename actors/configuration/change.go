@@ -186,7 +186,7 @@ func (w *Owner) prepare(from, to *config.Config) ([]Ready, error) {
 	var all []Ready
 	for i := range w.parts {
 		p := &w.parts[i]
-		if !slices.ContainsFunc(changes, func(c config.Change) bool { return p.concerns(c.Key) }) {
+		if !slices.ContainsFunc(changes, func(c config.Change) bool { return p.Concerns(c.Key) }) {
 			continue
 		}
 		ready, err := p.Prepare(from, to)

@@ -38,7 +38,7 @@ import (
 // A Part is a part of the node that can take other settings while it runs.
 type Part struct {
 	Name string
-	// Keys are its keys; one that ends with a dot stands for all that begin with it.
+	// Keys are its keys; one that ends with . or _ stands for all that begin with it.
 	// A part is asked only if one of them has changed.
 	Keys []string
 	// Prepare makes ready what can fail, without any effect: from runs, to will.
@@ -51,9 +51,10 @@ type Ready struct {
 	Drop   func() // give it up: another part could not
 }
 
-func (p *Part) concerns(key string) bool {
+// Concerns tells whether a key is one of the part.
+func (p *Part) Concerns(key string) bool {
 	return slices.ContainsFunc(p.Keys, func(k string) bool {
-		return k == key || strings.HasSuffix(k, ".") && strings.HasPrefix(key, k)
+		return k == key || strings.ContainsAny(k[len(k)-1:], "._") && strings.HasPrefix(key, k)
 	})
 }
 

@@ -70,6 +70,7 @@ const moveTime = 45 * time.Second
 // connection is the actor.
 type connection struct {
 	rt       *Runtime
+	settings *Settings
 	self     *actor.PID
 	session  *actor.PID
 	accepted *accepted // until online
@@ -164,10 +165,10 @@ func (c *connection) Receive(ctx actor.Context) {
 
 // begin claims the client identifier.
 func (c *connection) begin(ctx actor.Context, a *accepted) {
-	c.accepted, c.t, c.client, c.listener = a, a.transport, a.client, a.listener
+	c.accepted, c.t, c.client, c.listener, c.settings = a, a.transport, a.client, a.listener, a.settings
 	c.identity = a.identity
 	c.box = outbox{t: a.transport, owner: c, timeout: a.listener.SendTimeout}
-	if t := c.rt.throttleOf(a.listener, a.client.ClientID); t != nil {
+	if t := c.rt.throttleOf(a.listener, a.client.ClientID, a.settings.PublishRate); t != nil {
 		l := *a.listener
 		l.brake = &brake{limits: t}
 		c.listener = &l
@@ -290,7 +291,7 @@ func (c *connection) attached(ctx actor.Context, m *sessions.Attached) {
 
 // keepAlive is how long the client may be silent. [MQTT-3.1.2-24]
 func (c *connection) keepAlive() time.Duration {
-	return time.Duration(float64(c.client.KeepAlive) * c.rt.KeepAliveFactor * float64(time.Second))
+	return time.Duration(float64(c.client.KeepAlive) * c.settings.KeepAliveFactor * float64(time.Second))
 }
 
 func (c *connection) wake(ctx actor.Context, at time.Time) {
@@ -454,7 +455,7 @@ func (c *connection) stop(ctx actor.Context) {
 	}
 	c.box.finish()
 	c.flow.Close()
-	if c.rt.PublishRate > 0 {
+	if c.settings.PublishRate > 0 {
 		c.rt.publishers.leave(c.client.ClientID)
 	}
 	if l := c.held.Load(); l != nil {

@@ -23,6 +23,7 @@ import (
 type accepted struct {
 	transport Link
 	listener  *Listener
+	settings  *Settings
 	client    *sessions.Client
 	identity  *access.Identity
 	will      *sessions.Will
@@ -46,7 +47,7 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 		rt.notOpened(conn, l, err)
 		return
 	}
-	h := &handshake{rt: rt, t: o.Transport, l: l, opened: o}
+	h := &handshake{rt: rt, settings: rt.Settings(), t: o.Transport, l: l, opened: o}
 	a, err := h.run()
 	if err != nil {
 		h.refuse(err)
@@ -93,13 +94,14 @@ func (hs *handshakes) close() {
 }
 
 type handshake struct {
-	rt      *Runtime
-	t       Transport
-	l       *Listener
-	opened  Opened
-	connect mqtt.Connect
-	why     string // the access chain decided as it did
-	have    []byte // read and not yet handled
+	rt       *Runtime
+	settings *Settings
+	t        Transport
+	l        *Listener
+	opened   Opened
+	connect  mqtt.Connect
+	why      string // the access chain decided as it did
+	have     []byte // read and not yet handled
 }
 
 // refusal is an error that is answered with CONNACK.
@@ -113,8 +115,8 @@ func (r *refusal) Error() string { return r.reason }
 
 func (h *handshake) run() (*accepted, error) {
 	deadline := time.Time{}
-	if h.rt.IdleTimeout > 0 {
-		deadline = time.Now().Add(h.rt.IdleTimeout)
+	if h.settings.IdleTimeout > 0 {
+		deadline = time.Now().Add(h.settings.IdleTimeout)
 	}
 	if err := h.t.SetReadDeadline(deadline); err != nil {
 		return nil, err
@@ -146,7 +148,7 @@ var errNotConnect = &mqtt.Error{
 // now is returned as soon as its type is known.
 func (h *handshake) next() (mqtt.Header, []byte, error) {
 	for {
-		header, n, err := mqtt.ParseHeader(h.have, h.rt.MaxPacket)
+		header, n, err := mqtt.ParseHeader(h.have, h.settings.MaxPacket)
 		if err != nil {
 			return header, nil, err
 		}
@@ -209,6 +211,7 @@ func (h *handshake) accept() (*accepted, error) {
 		return nil, err
 	}
 	a := &accepted{
+		settings:  h.settings,
 		transport: h.t, listener: h.l,
 		identity: identity,
 		client: &sessions.Client{
@@ -228,7 +231,7 @@ func (h *handshake) accept() (*accepted, error) {
 
 // offered checks that the will asks for nothing that is switched off.
 func (h *handshake) offered() error {
-	p, f := &h.connect, &h.rt.Features
+	p, f := &h.connect, &h.settings.Features
 	switch {
 	case !p.HasWill:
 		return nil
@@ -245,7 +248,7 @@ func (h *handshake) offered() error {
 func (h *handshake) clientID() (id string, assigned bool, err error) {
 	p := &h.connect
 	switch {
-	case len(p.ClientID) > h.rt.MaxClientID:
+	case len(p.ClientID) > h.settings.MaxClientID:
 		return "", false, &refusal{code: protocol.ClientIdentifierNotValid, reason: "client_id_too_long"}
 	case p.ClientID != "":
 		return strings.Clone(p.ClientID), false, nil
@@ -277,7 +280,7 @@ func (h *handshake) will(identity *access.Identity, mount string) *sessions.Will
 			return nil
 		}
 	}
-	if w.Retain && h.rt.Features.NoRetain {
+	if w.Retain && h.settings.Features.NoRetain {
 		m.Retain = false
 	}
 	will := &sessions.Will{Message: m, Delay: int64(w.Delay)}
@@ -292,7 +295,7 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	p := &h.connect
 	if p.Version != mqtt.V5 {
 		if !p.CleanStart {
-			a.expiry = int64(h.rt.SessionExpiry / time.Second)
+			a.expiry = int64(h.settings.SessionExpiry / time.Second)
 		}
 		return
 	}
@@ -301,7 +304,7 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	a.quota, a.maxPacket = int(props.ReceiveMaximum), int(props.MaximumPacketSize)
 	a.client.MaxPacket = props.MaximumPacketSize
 	a.client.NoProblemInfo = props.NoProblemInfo || a.maxPacket > 0 && a.maxPacket < roomForReasons
-	f := &h.rt.Features
+	f := &h.settings.Features
 	a.aliases = min(int(props.TopicAliasMaximum), int(f.TopicAliasMaximum))
 	out := &a.connack.Properties
 	if assigned {
@@ -315,8 +318,8 @@ func (h *handshake) terms(a *accepted, assigned bool) {
 	out.MaximumQoS, out.HasMaximumQoS = f.MaximumQoS, f.MaximumQoS < protocol.ExactlyOnce
 	out.NoRetain, out.NoWildcard = f.NoRetain, f.NoWildcard
 	out.NoShared, out.NoSubscriptionID = f.NoShared, f.NoSubscriptionID
-	if h.rt.MaxPacket > 0 {
-		out.MaximumPacketSize = maximumPacketSize(h.rt.MaxPacket)
+	if h.settings.MaxPacket > 0 {
+		out.MaximumPacketSize = maximumPacketSize(h.settings.MaxPacket)
 	}
 }
 

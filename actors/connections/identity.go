@@ -13,7 +13,7 @@ import (
 // admit asks the access chain about the CONNECT.
 func (h *handshake) admit(cred *access.Credentials) (*access.Identity, error) {
 	ctx := context.Background()
-	if t := h.rt.IdleTimeout; t > 0 {
+	if t := h.settings.IdleTimeout; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()

@@ -110,13 +110,13 @@ func (in *intake) publish(h mqtt.Header, body []byte, left int) *readerDone {
 		r.c.rt.Metrics.DropUnmatched("memory", 1)
 		return nil
 	}
-	if r.c.rt.Features.CheckPayloadFormat && p.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
+	if r.c.settings.Features.CheckPayloadFormat && p.PayloadFormat == 1 && !utf8.Valid(p.Payload) {
 		in.reject(p, protocol.PayloadFormatInvalid) // [MQTT-3.3.2-4] non-normative
 		return nil
 	}
 	if !r.c.identity.MayPublish(p.Topic) {
 		r.c.rt.Log.Info("publish denied by the access list", "client_id", r.c.client.ClientID, "topic", string(p.Topic))
-		if r.c.rt.DenyDisconnects {
+		if r.c.settings.DenyDisconnects {
 			in.drop(rejected[protocol.NotAuthorized], p)
 			return &readerDone{reason: "acl_denied", code: protocol.NotAuthorized}
 		}
@@ -176,7 +176,7 @@ var (
 // permitted holds a PUBLISH against what the client was told, and finds the
 // topic of an alias.
 func (in *intake) permitted(p *mqtt.Publish) error {
-	f := &in.r.c.rt.Features
+	f := &in.r.c.settings.Features
 	if p.QoS > f.MaximumQoS {
 		return errQoSNotSupported
 	}
@@ -201,7 +201,7 @@ func (r *reader) alias(p *mqtt.Publish) error {
 	if p.TopicAlias == 0 {
 		return nil
 	}
-	if p.TopicAlias > r.c.rt.Features.TopicAliasMaximum {
+	if p.TopicAlias > r.c.settings.Features.TopicAliasMaximum {
 		return errTopicAliasInvalid
 	}
 	if p.Topic == "" {
@@ -339,7 +339,7 @@ func (in *intake) subscribe(h mqtt.Header, body []byte) *readerDone {
 // offer refuses a subscription of a kind that is switched off, and lowers its QoS
 // to the highest there is.
 func (in *intake) offer(q *sessions.Request, id uint32) {
-	f := &in.r.c.rt.Features
+	f := &in.r.c.settings.Features
 	q.Options.QoS = min(q.Options.QoS, f.MaximumQoS)
 	switch {
 	case q.Denied.IsError():

@@ -125,13 +125,13 @@ func (r *reader) watchStall() {
 		}
 		return
 	}
-	if r.c.rt.IdleTimeout <= 0 || since != 0 && !moved {
+	if r.c.settings.IdleTimeout <= 0 || since != 0 && !moved {
 		return
 	}
 	now := time.Now()
 	if s := uint32(now.Unix()); s != since {
 		r.since.Store(s)
-		r.setDeadline(now.Add(r.c.rt.IdleTimeout))
+		r.setDeadline(now.Add(r.c.settings.IdleTimeout))
 	}
 }
 
@@ -164,7 +164,7 @@ func (r *reader) stalled(now time.Time) bool {
 	if since == 0 {
 		return false
 	}
-	due := time.Unix(int64(since)+1, 0).Add(r.c.rt.IdleTimeout)
+	due := time.Unix(int64(since)+1, 0).Add(r.c.settings.IdleTimeout)
 	if !now.Before(due) {
 		return true
 	}
@@ -191,7 +191,7 @@ func (r *reader) consume(data []byte) *readerDone {
 	var done *readerDone
 	r.need = 0
 	for len(data) > 0 && done == nil {
-		h, n, err := mqtt.ParseHeader(data, r.c.rt.MaxPacket)
+		h, n, err := mqtt.ParseHeader(data, r.c.settings.MaxPacket)
 		if err != nil {
 			done = r.violation(err)
 			break

@@ -65,7 +65,7 @@ func newDesk(t *testing.T, g *rig) *desk {
 	d := &desk{t: &readTransport{}, subscriber: &listening{book: &g.rt.Metrics.Ledger}, session: new(listening)}
 	d.t.budget = -1
 	c := &connection{
-		rt: g.rt, t: d.t, gen: 7, listener: g.l,
+		rt: g.rt, settings: g.rt.Settings(), t: d.t, gen: 7, listener: g.l,
 		client: &sessions.Client{ClientID: "me", Version: mqtt.V311},
 	}
 	c.identity, _, _ = g.rt.Access.Admit(t.Context(), &access.Credentials{ClientID: "me"})
@@ -212,7 +212,7 @@ func TestAPacketThatStallsHasADeadlineAndOneThatStreamsHasANewOne(t *testing.T) 
 		whole := half
 		half = half[:len(half)/2]
 		d.feed(half)
-		first := time.Now().Add(g.rt.IdleTimeout)
+		first := time.Now().Add(g.rt.Settings().IdleTimeout)
 		if len(d.t.read) != 1 || !d.t.read[0].Equal(first) {
 			t.Fatalf("deadlines %v", d.t.read)
 		}
@@ -222,7 +222,7 @@ func TestAPacketThatStallsHasADeadlineAndOneThatStreamsHasANewOne(t *testing.T) 
 			t.Errorf("a drip moved the deadline: %v", d.t.read)
 		}
 		d.feed(slices.Concat(whole[len(half)+1:], half)) // ends it and begins the next
-		if n := len(d.t.read); n != 2 || !d.t.read[1].Equal(time.Now().Add(g.rt.IdleTimeout)) {
+		if n := len(d.t.read); n != 2 || !d.t.read[1].Equal(time.Now().Add(g.rt.Settings().IdleTimeout)) {
 			t.Errorf("the next packet has the deadlines %v", d.t.read)
 		}
 		d.feed(whole[len(half):])

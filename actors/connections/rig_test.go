@@ -78,9 +78,11 @@ func newRig(t *testing.T) *rig {
 	r.rt = &Runtime{
 		System: system, Sessions: ss, SessionShards: kernel.NewShards("sessions", 2),
 		Shards: kernel.NewShards("connections", 2), Access: access.New(true, true, nil), Metrics: m, Log: log,
+	}
+	r.rt.Set(&Settings{
 		MaxPacket: 1 << 20, MaxClientID: 100, IdleTimeout: 30 * time.Second, KeepAliveFactor: 1.5,
 		SessionExpiry: time.Hour, Features: Features{MaximumQoS: protocol.ExactlyOnce},
-	}
+	})
 	r.l = &Listener{Name: "test", SendTimeout: 15 * time.Second, Closed: func(reason string) {
 		r.mu.Lock()
 		r.closed = append(r.closed, reason)

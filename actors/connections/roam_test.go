@@ -57,9 +57,11 @@ func newMember(t *testing.T, w *clustertest.World, name string) *rig {
 	r.rt = &Runtime{
 		System: system, Sessions: ss, SessionShards: kernel.NewShards("sessions", 2),
 		Shards: kernel.NewShards("connections", 2), Access: access.New(true, true, nil), Metrics: m, Log: log,
+	}
+	r.rt.Set(&Settings{
 		MaxPacket: 1 << 20, MaxClientID: 100, IdleTimeout: 30 * time.Second, KeepAliveFactor: 1.5,
 		SessionExpiry: time.Hour, Features: Features{MaximumQoS: protocol.ExactlyOnce},
-	}
+	})
 	ss.Join(net, r.rt.SessionShards)
 	ss.Behind = paths.Behind
 	cluster.Post(system, net, "node/cluster/registry/", "node/sessions/", "node/connections/")

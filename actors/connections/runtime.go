@@ -53,15 +53,7 @@ type Runtime struct {
 	Metrics       *metrics.Registry
 	Log           *slog.Logger
 
-	MaxPacket       int           // largest Remaining Length
-	MaxClientID     int           // longest client identifier, in bytes
-	IdleTimeout     time.Duration // for CONNECT, and for the rest of a packet that has begun
-	KeepAliveFactor float64       // of the Keep Alive, after which a silent client is lost
-	SessionExpiry   time.Duration // of sessions of MQTT 3.x clients with Clean Session 0
-	DenyDisconnects bool          // a client that publishes what it may not is sent away
-	Features        Features
-	PublishRate     int              // messages per second of a client identifier; 0 is no limit
-	Memory          *memory.Governor // nil: there is enough
+	Memory *memory.Governor // nil: there is enough
 
 	// Presence is told of every client that comes and goes.
 	Presence presence.Switch
@@ -69,6 +61,8 @@ type Runtime struct {
 	// ShuttingDown is set when the node begins to stop, so that clients of
 	// MQTT 5 are told.
 	ShuttingDown atomic.Bool
+
+	settings atomic.Pointer[Settings]
 
 	once  sync.Once
 	props *actor.Props

@@ -16,7 +16,7 @@ import (
 type throttle []*rate.Limiter
 
 // throttleOf is nil where nothing is limited.
-func (rt *Runtime) throttleOf(l *Listener, id protocol.ClientID) throttle {
+func (rt *Runtime) throttleOf(l *Listener, id protocol.ClientID, publishRate int) throttle {
 	var t throttle
 	if r := l.MessageRate; r[1] > 0 {
 		t = append(t, rate.NewLimiter(rate.Limit(r[1]), r[0]))
@@ -24,8 +24,8 @@ func (rt *Runtime) throttleOf(l *Listener, id protocol.ClientID) throttle {
 	if l.TotalMessageRate != nil {
 		t = append(t, l.TotalMessageRate)
 	}
-	if rt.PublishRate > 0 {
-		t = append(t, rt.publishers.enter(id, rt.PublishRate))
+	if publishRate > 0 {
+		t = append(t, rt.publishers.enter(id, publishRate))
 	}
 	return t
 }
@@ -63,6 +63,10 @@ func (ps *publishers) enter(id protocol.ClientID, perSecond int) *rate.Limiter {
 		ps.sweep()
 		p = &publisher{limit: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
 		ps.all[id] = p
+	}
+	if p.limit.Burst() != perSecond { // the limit was another when it came first
+		p.limit.SetLimit(rate.Limit(perSecond))
+		p.limit.SetBurst(perSecond)
 	}
 	p.connections++
 	return p.limit
@@ -142,7 +146,7 @@ func (r *reader) catchUp() {
 	c.lastSeen.Store(now.UnixMilli())
 	if r.since.Load() != 0 {
 		r.since.Store(uint32(now.Unix()))
-		r.setDeadline(now.Add(c.rt.IdleTimeout))
+		r.setDeadline(now.Add(c.settings.IdleTimeout))
 	}
 }
 

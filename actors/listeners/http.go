@@ -22,13 +22,15 @@ type HTTP struct {
 // NewHTTP makes a listener whose connections are served by what server makes,
 // which is called once for each time the listener opens.
 func NewHTTP(o Options, log *slog.Logger, server func() *http.Server) *HTTP {
-	return &HTTP{Listener: &Listener{options: o, log: log}, server: server}
+	l := &Listener{log: log}
+	l.terms.Store(l.newTerms(o))
+	return &HTTP{Listener: l, server: server}
 }
 
 // Spec is the child of the supervisor listeners.
 func (h *HTTP) Spec() kernel.ChildSpec {
 	return kernel.ChildSpec{
-		Name:    h.options.Name,
+		Name:    h.terms.Load().Name,
 		Props:   kernel.NewProps(func() actor.Actor { return &httpActor{h: h} }),
 		Restart: kernel.Permanent,
 	}
@@ -52,7 +54,7 @@ func (a *httpActor) Start(actor.Context) error {
 	go func() {
 		defer close(a.done)
 		if err := a.server.Serve(&guarded{socket, a.h}); !errors.Is(err, http.ErrServerClosed) {
-			a.h.log.Error("HTTP listener ended", "listener", a.h.options.Name, "error", err)
+			a.h.log.Error("HTTP listener ended", "listener", a.h.terms.Load().Name, "error", err)
 		}
 	}()
 	return nil
@@ -80,7 +82,7 @@ type guarded struct {
 func (g *guarded) Accept() (net.Conn, error) {
 	for {
 		c, err := g.Listener.Accept()
-		if err != nil || allowed(g.h.options.Access, c.RemoteAddr()) {
+		if err != nil || allowed(g.h.terms.Load().Access, c.RemoteAddr()) {
 			return c, err
 		}
 		g.h.closed.add("access_denied")
@@ -94,7 +96,7 @@ func (h *HTTP) track() func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateNew:
-			if n := h.current.Add(1); h.options.MaxClients > 0 && n > int64(h.options.MaxClients) {
+			if n, most := h.current.Add(1), h.terms.Load().MaxClients; most > 0 && n > int64(most) {
 				over.Add(1)
 				_ = c.Close()
 			}

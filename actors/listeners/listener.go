@@ -14,13 +14,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"golang.org/x/time/rate"
 
 	"emqttd/actors/connections"
 	"emqttd/actors/kernel"
@@ -61,17 +59,14 @@ type Options struct {
 // Listener is one listener of a node. Its figures may be read from any
 // goroutine.
 type Listener struct {
-	options Options
+	terms   atomic.Pointer[terms]
 	rt      *connections.Runtime
 	log     *slog.Logger
 	bound   atomic.Pointer[string]
 	opened  atomic.Bool
 	current atomic.Int64
 	closed  reasons
-	known   connections.Listener // what its connections know of it
-	arrival *rate.Limiter        // of new connections; nil is no bound
-	certs   *certificates        // nil without TLS
-	sources *sources             // nil where they have no limits
+	certs   *certificates // nil without TLS
 
 	reserved socket      // bound, until the actor opens it; nil: not
 	file     *unixSocket // the same for a Unix socket, which listens at once
@@ -80,22 +75,8 @@ type Listener struct {
 // New makes a listener; it opens when the actor of its Spec starts.
 func New(o Options, rt *connections.Runtime) *Listener {
 	o.Acceptors = max(1, o.Acceptors)
-	l := &Listener{options: o, rt: rt, log: rt.Log}
-	l.known = connections.Listener{
-		Name: o.Name, SendTimeout: o.SendTimeout, Closed: l.over, MessageRate: o.MessageRate, Mountpoint: o.Mountpoint,
-	}
-	if r := o.TotalMessageRate; r.PerSecond() > 0 {
-		l.known.TotalMessageRate = rate.NewLimiter(rate.Limit(r.PerSecond()), r.Burst())
-	}
-	if o.Proxy != nil || o.TLS != nil || o.WebSocket != nil || o.Rate != (config.Rate{}) {
-		l.known.Open = func(c net.Conn) (connections.Opened, error) { return l.welcome(c, nil) }
-	}
-	if o.PerSource != (PerSource{}) {
-		l.sources = &sources{limits: o.PerSource, all: make(map[netip.Addr]*source)}
-	}
-	if o.MaxConnRate > 0 {
-		l.arrival = rate.NewLimiter(rate.Limit(o.MaxConnRate), o.MaxConnRate)
-	}
+	l := &Listener{rt: rt, log: rt.Log}
+	l.terms.Store(l.newTerms(o))
 	if o.TLS != nil {
 		l.certs = newCertificates(o.TLS, rt.Log)
 	}
@@ -103,14 +84,14 @@ func New(o Options, rt *connections.Runtime) *Listener {
 }
 
 // Options are those of the listener.
-func (l *Listener) Options() Options { return l.options }
+func (l *Listener) Options() Options { return l.terms.Load().Options }
 
 // Addr is the address it is bound to; the configured one until it is.
 func (l *Listener) Addr() string {
 	if a := l.bound.Load(); a != nil {
 		return *a
 	}
-	return l.options.Address
+	return l.terms.Load().Address
 }
 
 // Reload reads the files of TLS again, without touching connections. What is no
@@ -140,7 +121,7 @@ func (l *Listener) ShutdownCount() map[string]uint64 { return l.closed.snapshot(
 // Spec is the child of the supervisor listeners.
 func (l *Listener) Spec() kernel.ChildSpec {
 	return kernel.ChildSpec{
-		Name:    l.options.Name,
+		Name:    l.terms.Load().Name,
 		Props:   kernel.NewProps(func() actor.Actor { return &acceptor{l: l} }),
 		Restart: kernel.Permanent,
 	}
@@ -178,10 +159,10 @@ func (a *acceptor) open() error {
 	a.socket = socket
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	if t := a.l.options.TLS; t != nil && t.FetchStaple {
+	if t := a.l.terms.Load().TLS; t != nil && t.FetchStaple {
 		a.done.Go(func() { a.l.certs.keepStapled(ctx) })
 	}
-	for range a.l.options.Acceptors {
+	for range a.l.terms.Load().Acceptors {
 		a.done.Go(func() { a.l.accept(socket) })
 	}
 	return nil
@@ -193,16 +174,16 @@ func (a *acceptor) open() error {
 func (l *Listener) Reserve() error {
 	if l.certs != nil {
 		if err := l.certs.start(); err != nil {
-			return fmt.Errorf("listener %s: %w", l.options.Name, err)
+			return fmt.Errorf("listener %s: %w", l.terms.Load().Name, err)
 		}
 	}
-	if l.options.Socket != nil {
+	if l.terms.Load().Socket != nil {
 		return nil
 	}
 	l.Discard()
 	var err error
-	if l.options.Path != "" {
-		l.file, err = listenUnix(l.options.Path, l.options.Mode)
+	if l.terms.Load().Path != "" {
+		l.file, err = listenUnix(l.terms.Load().Path, l.terms.Load().Mode)
 	} else {
 		l.reserved, err = l.bind()
 	}
@@ -224,7 +205,7 @@ func (l *Listener) Discard() {
 }
 
 func (l *Listener) failure(err error) error {
-	return fmt.Errorf("listener %s cannot listen on %s: %w", l.options.Name, l.options.Address, err)
+	return fmt.Errorf("listener %s cannot listen on %s: %w", l.terms.Load().Name, l.terms.Load().Address, err)
 }
 
 // open opens the socket, which may have been reserved, and notes where it is
@@ -235,9 +216,9 @@ func (l *Listener) open() (net.Listener, error) {
 			return nil, err
 		}
 	}
-	if l.options.Socket != nil {
+	if l.terms.Load().Socket != nil {
 		l.opened.Store(true)
-		return l.options.Socket, nil
+		return l.terms.Load().Socket, nil
 	}
 	if f := l.file; f != nil {
 		l.file = nil
@@ -278,53 +259,54 @@ const pauseTime = 200 * time.Millisecond
 
 func (l *Listener) pause(err error) {
 	if l.closed.add("accept_error")%25 == 1 { // every five seconds
-		l.log.Error("cannot accept connections, pausing", "listener", l.options.Name, "error", err,
+		l.log.Error("cannot accept connections, pausing", "listener", l.terms.Load().Name, "error", err,
 			"hint", "raise the file descriptor limit (ulimit -n)")
 	}
 	time.Sleep(pauseTime)
 }
 
 func (l *Listener) take(conn net.Conn) {
-	known, v := &l.known, (*visit)(nil)
-	if l.sources != nil {
-		v = l.newVisit()
+	t := l.terms.Load()
+	known, v := &t.known, (*visit)(nil)
+	if t.sources != nil {
+		v = t.newVisit()
 		known = &v.known
 	}
 	n := l.current.Add(1)
-	if reason := l.refuses(conn, int(n), v); reason != "" {
-		l.rt.Refused(l.options.Name, conn.RemoteAddr(), reason, nil)
+	if reason := t.refuses(conn, int(n), v); reason != "" {
+		l.rt.Refused(t.Name, conn.RemoteAddr(), reason, nil)
 		known.Closed(reason)
 		_ = conn.Close()
 		return
 	}
-	l.tune(conn)
+	t.tune(conn)
 	go l.rt.Handshake(conn, known)
 }
 
 // refuses tells why a new connection may not come in, "" if it may.
-func (l *Listener) refuses(conn net.Conn, n int, v *visit) string {
-	switch o := &l.options; {
+func (t *terms) refuses(conn net.Conn, n int, v *visit) string {
+	switch o := &t.Options; {
 	case o.MaxClients > 0 && n > o.MaxClients:
 		return "maxlimit"
-	case l.arrival != nil && !l.arrival.Allow():
+	case t.arrival != nil && !t.arrival.Allow():
 		return "max_conn_rate"
-	case l.speaksForOthers(conn.RemoteAddr()):
+	case t.speaksForOthers(conn.RemoteAddr()):
 		return "" // welcome finds out who it is
 	default:
-		return l.admits(conn.RemoteAddr(), v)
+		return t.admits(conn.RemoteAddr(), v)
 	}
 }
 
 // speaksForOthers tells whether a peer is a proxy, which says later who the
 // client is.
-func (l *Listener) speaksForOthers(peer net.Addr) bool {
-	w := l.options.WebSocket
-	return l.options.Proxy != nil || w != nil && w.believes(peer)
+func (t *terms) speaksForOthers(peer net.Addr) bool {
+	w := t.WebSocket
+	return t.Proxy != nil || w != nil && w.believes(peer)
 }
 
 // admits tells why a client may not come in from its address, "" if it may.
-func (l *Listener) admits(client net.Addr, v *visit) string {
-	if !allowed(l.options.Access, client) {
+func (t *terms) admits(client net.Addr, v *visit) string {
+	if !allowed(t.Access, client) {
 		return "access_denied"
 	}
 	if v != nil {
@@ -340,16 +322,16 @@ func (l *Listener) over(reason string) {
 
 // tune sets the options of one socket. A socket that the client has closed
 // already refuses them; reading will tell.
-func (l *Listener) tune(conn net.Conn) {
+func (t *terms) tune(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
 	}
-	_ = tcp.SetNoDelay(l.options.NoDelay)
-	if n := l.options.RecBuf; n > 0 {
+	_ = tcp.SetNoDelay(t.NoDelay)
+	if n := t.RecBuf; n > 0 {
 		_ = tcp.SetReadBuffer(n)
 	}
-	if n := l.options.SndBuf; n > 0 {
+	if n := t.SndBuf; n > 0 {
 		_ = tcp.SetWriteBuffer(n)
 	}
 }

@@ -28,8 +28,8 @@ func open(t *testing.T, o Options) (*Listener, func(kill bool)) {
 	log := slog.New(slog.DiscardHandler)
 	rt := &connections.Runtime{
 		Access: access.New(false, false, nil), Metrics: new(metrics.Registry), Log: log,
-		MaxPacket: 1024, MaxClientID: 100, IdleTimeout: patience,
 	}
+	rt.Set(&connections.Settings{MaxPacket: 1024, MaxClientID: 100, IdleTimeout: patience})
 	o.Name, o.Address = "tcp.test", "127.0.0.1:0"
 	l := New(o, rt)
 	system := kernel.NewSystem(log)

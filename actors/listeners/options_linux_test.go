@@ -37,7 +37,7 @@ func TestSocketsHaveTheOptionsOfTheirListener(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _, _ = client.Close(), c.Close() })
-		(&Listener{options: o}).tune(c)
+		(&terms{Options: o}).tune(c)
 		return c
 	}
 	small := accepted(Options{NoDelay: true, RecBuf: 8 << 10, SndBuf: 16 << 10})
@@ -55,7 +55,8 @@ func TestSocketsHaveTheOptionsOfTheirListener(t *testing.T) {
 }
 
 func TestBacklogBoundsWhoWaitsToBeAccepted(t *testing.T) {
-	l := &Listener{options: Options{Name: "tcp.test", Address: "127.0.0.1:0", Backlog: 3, ReuseAddr: true}}
+	l := new(Listener)
+	l.terms.Store(l.newTerms(Options{Name: "tcp.test", Address: "127.0.0.1:0", Backlog: 3, ReuseAddr: true}))
 	if err := l.Reserve(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,6 @@ type socket = net.Listener
 // answers, nobody listens.
 func nobodyListens(error) bool { return true }
 
-func (l *Listener) bind() (socket, error) { return net.Listen("tcp", l.options.Address) }
+func (l *Listener) bind() (socket, error) { return net.Listen("tcp", l.terms.Load().Address) }
 
 func (l *Listener) listen(s socket) (net.Listener, error) { return s, nil }

@@ -21,7 +21,7 @@ func nobodyListens(err error) bool { return errors.Is(err, syscall.ECONNREFUSED)
 // bind takes the address. Go's own Listen takes the backlog from the system; EMQ
 // has a key for it, so the socket is made here.
 func (l *Listener) bind() (socket, error) {
-	addr, err := net.ResolveTCPAddr("tcp", l.options.Address)
+	addr, err := net.ResolveTCPAddr("tcp", l.terms.Load().Address)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (l *Listener) bind() (socket, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
-	file := os.NewFile(uintptr(fd), l.options.Name)
+	file := os.NewFile(uintptr(fd), l.terms.Load().Name)
 	if err := l.prepare(fd, family, addr, sa); err != nil {
 		_ = file.Close()
 		return nil, err
@@ -40,7 +40,7 @@ func (l *Listener) bind() (socket, error) {
 }
 
 func (l *Listener) prepare(fd, family int, addr *net.TCPAddr, sa unix.Sockaddr) error {
-	if l.options.ReuseAddr {
+	if l.terms.Load().ReuseAddr {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
@@ -54,7 +54,7 @@ func (l *Listener) prepare(fd, family int, addr *net.TCPAddr, sa unix.Sockaddr) 
 // listen lets clients come to the socket, which it takes over.
 func (l *Listener) listen(s socket) (net.Listener, error) {
 	defer func() { _ = s.Close() }() // FileListener has a copy of its own
-	backlog := l.options.Backlog
+	backlog := l.terms.Load().Backlog
 	if backlog <= 0 {
 		backlog = syscall.SOMAXCONN
 	}

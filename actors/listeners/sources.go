@@ -101,16 +101,16 @@ type visit struct {
 	from    netip.Addr // once it has entered
 }
 
-func (l *Listener) newVisit() *visit {
-	v := &visit{known: l.known, sources: l.sources}
+func (t *terms) newVisit() *visit {
+	v := &visit{known: t.known, sources: t.sources}
 	if v.known.Open != nil {
-		v.known.Open = func(c net.Conn) (connections.Opened, error) { return l.welcome(c, v) }
+		v.known.Open = func(c net.Conn) (connections.Opened, error) { return t.welcome(c, v) }
 	}
 	v.known.Closed = func(reason string) {
 		if v.from.IsValid() {
 			v.sources.leave(v.from)
 		}
-		l.over(reason)
+		t.l.over(reason)
 	}
 	return v
 }

@@ -18,39 +18,39 @@ import (
 // welcome brings a new connection as far as its CONNECT: PROXY header, access
 // rules, TLS, WebSocket, in this order. It runs on a goroutine of its own. v is
 // nil where sources have no limits.
-func (l *Listener) welcome(conn net.Conn, v *visit) (o connections.Opened, err error) {
+func (t *terms) welcome(conn net.Conn, v *visit) (o connections.Opened, err error) {
 	addr := conn.RemoteAddr()
-	if p := l.options.Proxy; p != nil {
+	if p := t.Proxy; p != nil {
 		if addr, err = p.client(conn); err != nil {
 			return o, err
 		}
-		if reason := l.admits(addr, v); reason != "" {
+		if reason := t.admits(addr, v); reason != "" {
 			return o, &connections.OpenError{Reason: reason, Err: errUnwelcome, Peer: addr}
 		}
 	}
-	if l.certs != nil {
-		o, err = l.certs.handshake(conn)
+	if t.l.certs != nil {
+		o, err = t.l.certs.handshake(conn)
 	} else {
 		o.Transport = connections.NewTransport(conn)
 	}
 	if err != nil {
 		return o, err
 	}
-	if l.options.Proxy != nil {
+	if t.Proxy != nil {
 		o.Transport = &addressed{o.Transport, addr}
 	}
-	if w := l.options.WebSocket; w != nil {
-		u := upgrade{WebSocket: w, peer: addr, secure: l.certs != nil}
-		if l.options.Proxy == nil && w.believes(addr) {
-			u.admit = func(client net.Addr) string { return l.admits(client, v) }
+	if w := t.WebSocket; w != nil {
+		u := upgrade{WebSocket: w, peer: addr, secure: t.l.certs != nil}
+		if t.Proxy == nil && w.believes(addr) {
+			u.admit = func(client net.Addr) string { return t.admits(client, v) }
 		}
-		if o.Transport, err = u.do(o.Transport, l.rt.IdleTimeout); err != nil {
+		if o.Transport, err = u.do(o.Transport, t.l.rt.Settings().IdleTimeout); err != nil {
 			return o, err
 		}
 		o.Header = u.kept
 	}
-	if l.options.Rate != (config.Rate{}) {
-		o.Transport = newThrottled(o.Transport, l.options.Rate)
+	if t.Rate != (config.Rate{}) {
+		o.Transport = newThrottled(o.Transport, t.Rate)
 	}
 	return o, nil
 }

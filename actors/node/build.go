@@ -113,30 +113,16 @@ func (n *Node) buildTables() error {
 const tombstones = 24 * time.Hour
 
 func (n *Node) buildSessions() {
-	s, q := &n.config.MQTT.Session, &n.config.MQTT.MQueue
-	limits := &delivery.Limits{
-		MaxInflight: s.MaxInflight, RetryInterval: s.RetryInterval,
-		MaxAwaitingRel: s.MaxAwaitingRel, AwaitRelTimeout: s.AwaitRelTimeout,
-		QueueLength: q.MaxLength, QueueBytes: q.MaxBytes, StoreQoS0: q.StoreQoS0,
-		UpgradeQoS: s.UpgradeQoS, IgnoreLoop: s.IgnoreLoopDeliver,
-	}
-	if q.MaxLength > 0 {
-		limits.HighWatermark = int(float64(q.MaxLength) * q.HighWatermark)
-		limits.LowWatermark = int(float64(q.MaxLength) * q.LowWatermark)
-	}
-	if q.Priority {
-		limits.Priorities = q.Priorities
-	}
+	c := n.config
 	n.sessions = &sessions.Runtime{
 		System: n.system, Router: n.router, Retained: n.retained, Registry: n.registry,
-		Metrics: n.metrics, Disk: n.disk, Durable: n.classes.session, Log: n.log, Limits: limits,
-		MaxSubscriptions: s.MaxSubscriptions, Hooks: new(hooks.Hooks),
+		Metrics: n.metrics, Disk: n.disk, Durable: n.classes.session, Log: n.log, Limits: sessionLimits(c),
+		MaxSubscriptions: c.MQTT.Session.MaxSubscriptions, Hooks: new(hooks.Hooks),
 	}
 	n.sessions.Alarm = n.alarms.Take
 }
 
 func (n *Node) buildConnections() error {
-	m := &n.config.MQTT
 	if err := n.buildAccess(); err != nil {
 		return err
 	}
@@ -149,19 +135,9 @@ func (n *Node) buildConnections() error {
 		Shards:        kernel.NewShards("connections", connections.Shards),
 		Access:        n.door.chain,
 		Metrics:       n.metrics, Log: n.log,
-		MaxPacket: m.MaxPacketSize, MaxClientID: m.MaxClientIDLen, IdleTimeout: m.IdleTimeout,
-		KeepAliveFactor: 2 * m.KeepaliveBackoff, SessionExpiry: m.Session.ExpiryInterval,
-		DenyDisconnects: m.ACLDenyAction == "disconnect",
-		Features: connections.Features{
-			KeepAlive:         uint16(m.ServerKeepalive / time.Second),
-			TopicAliasMaximum: uint16(m.MaxTopicAlias), ReceiveMaximum: uint16(m.Session.MaxAwaitingRel),
-			MaximumQoS: protocol.QoS(m.MaxQoSAllowed),
-			NoRetain:   !m.RetainAvailable, NoWildcard: !m.WildcardSubscription,
-			NoShared: !m.SharedSubscription, NoSubscriptionID: !m.SubscriptionIdentifier,
-			CheckPayloadFormat: m.CheckPayloadFormat,
-		},
-		PublishRate: m.MaxPublishRate, Memory: n.governor(),
+		Memory: n.governor(),
 	}
+	n.connections.Set(connectionSettings(n.config))
 	n.sessions.Join(n.mesh.net, n.connections.SessionShards)
 	n.sessions.Behind = n.mesh.routes.Behind
 	n.connections.Presence.SetTap(tap{&n.events})

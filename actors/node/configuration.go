@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 
 	"emqttd/actors/configuration"
+	"emqttd/actors/listeners"
 	"emqttd/actors/retained"
 	"emqttd/actors/system/alarm"
 	"emqttd/actors/system/broker"
@@ -32,6 +33,15 @@ func (n *Node) parts() []configuration.Part {
 	return []configuration.Part{
 		{Name: "log", Keys: []string{"log.console.level"}, Prepare: n.changeLog},
 		{Name: "broker", Keys: []string{"mqtt.broker.sys_interval"}, Prepare: n.changeBroker},
+		{Name: "access", Keys: []string{"mqtt.allow_anonymous", "mqtt.acl_nomatch", "acl.", "mqtt.cache_acl", "mqtt.acl_cache_max_size", "mqtt.acl_cache_ttl"}, Prepare: n.changeAccess},
+		{Name: "back-off", Keys: []string{"access.backoff."}, Prepare: n.changeBackoff},
+		{Name: "connections", Keys: []string{
+			"mqtt.max_", "mqtt.keepalive_backoff", "mqtt.client.", "mqtt.session.expiry_interval", "mqtt.session.max_awaiting_rel", "mqtt.acl_deny_action",
+			"mqtt.server_keepalive", "mqtt.retain_available", "mqtt.wildcard_subscription", "mqtt.shared_subscription",
+			"mqtt.subscription_identifier", "mqtt.check_payload_format",
+		}, Prepare: n.changeConnections},
+		{Name: "sessions", Keys: []string{"mqtt.session.", "mqtt.mqueue."}, Prepare: n.changeSessions},
+		{Name: "listeners", Keys: []string{"listener.", "mqtt.websocket_protocol_header", "mqtt.max_packet_size"}, Prepare: n.changeListenerTerms},
 		{Name: "retained messages", Keys: []string{"retainer."}, Prepare: n.changeRetained},
 	}
 }
@@ -50,6 +60,42 @@ func (n *Node) changeLog(_, to *config.Config) (configuration.Ready, error) {
 func (n *Node) changeBroker(_, to *config.Config) (configuration.Ready, error) {
 	return commit(func() {
 		n.system.Root.Send(n.system.NewLocalPID("node/system/broker"), &broker.SetInterval{Interval: to.MQTT.SysInterval})
+	})
+}
+
+func (n *Node) changeAccess(_, to *config.Config) (configuration.Ready, error) {
+	return commit(func() { n.door.chain.Set(accessSettings(to)) })
+}
+
+func (n *Node) changeBackoff(_, to *config.Config) (configuration.Ready, error) {
+	return commit(func() { n.door.chain.Backoff().SetOptions(backoffOptions(to)) })
+}
+
+func (n *Node) changeConnections(_, to *config.Config) (configuration.Ready, error) {
+	return commit(func() { n.connections.Set(connectionSettings(to)) })
+}
+
+func (n *Node) changeSessions(_, to *config.Config) (configuration.Ready, error) {
+	return commit(func() { n.sessions.SetLimits(sessionLimits(to), to.MQTT.Session.MaxSubscriptions) })
+}
+
+// changeListenerTerms gives listeners that are there other options. Which there are,
+// and where, is settled by the start.
+func (n *Node) changeListenerTerms(_, to *config.Config) (configuration.Ready, error) {
+	options := map[string]listeners.Options{}
+	for i := range to.Listeners {
+		o, err := n.listenerOptions(to, &to.Listeners[i])
+		if err != nil {
+			return configuration.Ready{}, err
+		}
+		options[o.Name] = o
+	}
+	return commit(func() {
+		for _, l := range n.listeners {
+			if o, ok := options[l.Options().Name]; ok {
+				l.Change(o)
+			}
+		}
 	})
 }
 

@@ -17,45 +17,54 @@ import (
 // do not speak WebSocket from those who put many packets into a frame.
 const maxFrame = 16 << 20
 
+// listenerOptions are what a configuration says of one of its listeners.
+func (n *Node) listenerOptions(c *config.Config, l *config.Listener) (listeners.Options, error) {
+	o := listeners.Options{
+		Name: l.Type + "." + l.Name, Protocol: "mqtt:" + l.Type, Address: l.Address,
+		Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
+		NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
+		MaxConnRate: l.MaxConnRate, Access: l.Access, Rate: l.RateLimit,
+		MessageRate: l.MessageRate, TotalMessageRate: l.TotalMessageRate, Mountpoint: l.Mountpoint,
+		PerSource: listeners.PerSource{Clients: l.MaxClientsPerIP, ConnRate: l.MaxConnRatePerIP},
+	}
+	if path, ok := l.SocketPath(); ok {
+		o.Path = n.config.Path(path)
+		mode, err := l.SocketPerm()
+		if err != nil {
+			return o, fmt.Errorf("%s.socket_mode: %w", l.Key(), err)
+		}
+		o.Mode = mode
+	}
+	if l.SendTimeoutClose {
+		o.SendTimeout = l.SendTimeout
+	}
+	if l.ProxyProtocol {
+		o.Proxy = &listeners.Proxy{Timeout: l.ProxyTimeout, Trusted: l.ProxyTrusted}
+	}
+	if l.Type == config.ListenerWS || l.Type == config.ListenerWSS {
+		o.WebSocket = &listeners.WebSocket{
+			Path: l.Path, AnyProtocol: !c.MQTT.WebsocketProtocolHeader,
+			MaxFrameSize: max(maxFrame, c.MQTT.MaxPacketSize), Origins: l.Origins,
+			AddressHeader: l.AddressHeader, PortHeader: l.PortHeader, Trusted: l.ProxyTrusted,
+		}
+	}
+	if l.Type == config.ListenerSSL || l.Type == config.ListenerWSS {
+		var err error
+		if o.TLS, err = n.tlsOptions(l); err != nil {
+			return o, fmt.Errorf("%s: %w", l.Key(), err)
+		}
+	}
+	o.Socket = n.options.Sockets[o.Name]
+	return o, nil
+}
+
 func (n *Node) buildListeners() error {
 	for i := range n.config.Listeners {
 		l := &n.config.Listeners[i]
-		o := listeners.Options{
-			Name: l.Type + "." + l.Name, Protocol: "mqtt:" + l.Type, Address: l.Address,
-			Acceptors: l.Acceptors, MaxClients: l.MaxClients, Backlog: l.Backlog,
-			NoDelay: l.NoDelay, RecBuf: l.RecBuf, SndBuf: l.SndBuf, ReuseAddr: l.ReuseAddr,
-			MaxConnRate: l.MaxConnRate, Access: l.Access, Rate: l.RateLimit,
-			MessageRate: l.MessageRate, TotalMessageRate: l.TotalMessageRate, Mountpoint: l.Mountpoint,
-			PerSource: listeners.PerSource{Clients: l.MaxClientsPerIP, ConnRate: l.MaxConnRatePerIP},
+		o, err := n.listenerOptions(n.config, l)
+		if err != nil {
+			return err
 		}
-		if path, ok := l.SocketPath(); ok {
-			o.Path = n.config.Path(path)
-			mode, err := l.SocketPerm()
-			if err != nil {
-				return fmt.Errorf("%s.socket_mode: %w", l.Key(), err)
-			}
-			o.Mode = mode
-		}
-		if l.SendTimeoutClose {
-			o.SendTimeout = l.SendTimeout
-		}
-		if l.ProxyProtocol {
-			o.Proxy = &listeners.Proxy{Timeout: l.ProxyTimeout, Trusted: l.ProxyTrusted}
-		}
-		if l.Type == config.ListenerWS || l.Type == config.ListenerWSS {
-			o.WebSocket = &listeners.WebSocket{
-				Path: l.Path, AnyProtocol: !n.config.MQTT.WebsocketProtocolHeader,
-				MaxFrameSize: max(maxFrame, n.config.MQTT.MaxPacketSize), Origins: l.Origins,
-				AddressHeader: l.AddressHeader, PortHeader: l.PortHeader, Trusted: l.ProxyTrusted,
-			}
-		}
-		if l.Type == config.ListenerSSL || l.Type == config.ListenerWSS {
-			var err error
-			if o.TLS, err = n.tlsOptions(l); err != nil {
-				return fmt.Errorf("%s: %w", l.Key(), err)
-			}
-		}
-		o.Socket = n.options.Sockets[o.Name]
 		switch l.Type {
 		case config.ListenerAPI:
 			n.listeners = append(n.listeners, listeners.NewHTTP(o, n.log, n.httpServer))

@@ -112,6 +112,7 @@ type listed interface {
 	Reserve() error
 	Discard()
 	Reload() error
+	Change(listeners.Options)
 }
 
 // Start starts a node and returns when all its listeners are open. If a part

@@ -20,7 +20,7 @@ func (n *Node) sources() *admin.Sources {
 	return &admin.Sources{
 		Node: n.config.Node.Name, Version: n.options.Version,
 		Cluster:        clusterView{n},
-		AllowAnonymous: n.door.chain.AllowAnonymous(),
+		AllowAnonymous: n.door.chain.AllowAnonymous,
 		Access:         n.door.chain, CleanACLCache: n.cleanACLCache,
 		Running:       n.running.Load,
 		Uptime:        func() time.Duration { return time.Since(n.started) },

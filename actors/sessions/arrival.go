@@ -315,7 +315,7 @@ func (s *session) holdBack(a *arrival, d *topics.Deliver) {
 		a.live = append(a.live, h)
 	}
 	d.Done()
-	if most := s.rt.Limits.QueueLength; s.keep == nil && most > 0 && len(a.live) > most {
+	if most := s.rt.limits().QueueLength; s.keep == nil && most > 0 && len(a.live) > most {
 		n := len(a.live) - most
 		s.rt.Metrics.Drop(delivery.QueueFull.String(), uint64(n))
 		for i := range a.live[:n] {

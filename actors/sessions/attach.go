@@ -63,6 +63,7 @@ func (s *session) attach(c actor.Context, m *Attach) {
 	s.rt.Metrics.Inc(metrics.PacketsConnack)
 	s.rt.Metrics.Inc(metrics.PacketsSent)
 	now := unixMilli()
+	s.state.Adopt(s.rt.limits())
 	s.state.Attach(out, m.Quota, now)
 	s.arm(now)
 	// Nothing that the reader answers may overtake CONNACK, so that the connection
@@ -148,9 +149,9 @@ func (s *session) create(c actor.Context, m *Attach) bool {
 func (s *session) make(kept bool) {
 	if kept {
 		s.keep = &keeping{id: s.rt.Disk.NewSessionID(), dropped: 1}
-		s.state = delivery.NewKept(s.rt.Limits)
+		s.state = delivery.NewKept(s.rt.limits())
 	} else {
-		s.state = delivery.New(s.rt.Limits)
+		s.state = delivery.New(s.rt.limits())
 	}
 	s.register()
 	s.tellCreated()

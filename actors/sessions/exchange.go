@@ -127,7 +127,7 @@ func (s *session) admit(r *Request) protocol.ReasonCode {
 	if s.keep != nil && s.rt.Disk.Refusing() {
 		return protocol.QuotaExceeded
 	}
-	if limit := s.rt.MaxSubscriptions; limit > 0 && s.subs.len() >= limit && s.subs.find(r.Text) < 0 {
+	if limit := s.rt.maxSubscriptions(); limit > 0 && s.subs.len() >= limit && s.subs.find(r.Text) < 0 {
 		s.rt.Log.Warn("subscription refused: too many", "client_id", s.id, "max_subscriptions", limit)
 		return protocol.QuotaExceeded
 	}

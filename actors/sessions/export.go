@@ -351,7 +351,7 @@ func (s *session) remember(items []delivery.Item) {
 		}
 		x.recent = append(x.recent, items[i])
 	}
-	if most := s.rt.Limits.QueueLength; s.keep == nil && most > 0 && len(x.recent) > most {
+	if most := s.rt.limits().QueueLength; s.keep == nil && most > 0 && len(x.recent) > most {
 		n := len(x.recent) - most // the queue has dropped as many
 		clear(x.recent[:n])
 		x.recent = x.recent[n:]

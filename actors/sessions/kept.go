@@ -163,7 +163,7 @@ func (s *session) sweep() {
 	if dead < sweepIdle || dead < sweepLen && s.state.Busy() {
 		return
 	}
-	for _, p := range s.rt.Limits.Levels() {
+	for _, p := range s.rt.limits().Levels() {
 		s.ops().DropItems(s.keep.id, int16(p), s.keep.dropped, floor)
 	}
 	s.keep.dropped = floor

@@ -175,7 +175,7 @@ func (s *session) adopt(c actor.Context, r *store.Recovered) {
 
 // revive makes queue and window of what the store has.
 func (s *session) revive(r *store.Recovered) {
-	s.state = delivery.Restore(s.rt.Limits, savedState(r))
+	s.state = delivery.Restore(s.rt.limits(), savedState(r))
 	s.keep.dropped, s.keep.safe = s.state.Floor(), s.state.Next()
 	s.register()
 	s.accept(s.state.Pending())

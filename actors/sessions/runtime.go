@@ -78,6 +78,8 @@ type Runtime struct {
 	props *actor.Props
 	pool  *kernel.Pool
 
+	changed atomic.Pointer[limits] // nil: Limits and MaxSubscriptions hold
+
 	orphans  orphans
 	recovery recovery
 

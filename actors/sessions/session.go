@@ -281,7 +281,7 @@ func (s *session) count(out *delivery.Out) {
 		s.rt.Alarm(alarm.Alarm{
 			ID: "queue_high_watermark." + s.id, Severity: "warning",
 			Title:   "session " + s.id + " has a queue over the high watermark",
-			Summary: fmt.Sprintf("queue length %d, high watermark %d", i.Queued, s.rt.Limits.HighWatermark),
+			Summary: fmt.Sprintf("queue length %d, high watermark %d", i.Queued, s.rt.limits().HighWatermark),
 		})
 	case delivery.Low:
 		s.rt.Alarm(alarm.Alarm{ID: "queue_high_watermark." + s.id, Cleared: true})
@@ -369,7 +369,7 @@ func (s *session) arm(now int64) {
 	if s.link != nil {
 		// One that is closer than a whole interval is soon enough; a farther one
 		// is left from when the client was away.
-		if s.wake != 0 && s.wake <= now+s.rt.Limits.RetryInterval.Milliseconds() {
+		if s.wake != 0 && s.wake <= now+s.rt.limits().RetryInterval.Milliseconds() {
 			return
 		}
 		at = s.state.NextRetry(now)

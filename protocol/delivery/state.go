@@ -103,6 +103,10 @@ func (s *State) busy() *traffic {
 // New is the state of a new session.
 func New(l *Limits) State { return State{limits: l} }
 
+// Adopt puts other limits in force, whose Priorities are the same. What is queued
+// above them stays until it is sent, or the next message drops it.
+func (s *State) Adopt(l *Limits) { s.limits = l }
+
 // keep returns a message that may outlive the read it came with: those of QoS 0
 // share the buffer of their read, the others stand by themselves.
 func keep(m *protocol.Message) *protocol.Message {

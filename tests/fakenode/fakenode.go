@@ -174,7 +174,7 @@ func (f *Node) Sources() *admin.Sources {
 		{ID: "node/admin", Name: "admin", Mailbox: 3, Kind: "*admin.admin"},
 	}}
 	return &admin.Sources{
-		Node: "emq@127.0.0.1", Version: "0.1.0", AllowAnonymous: true,
+		Node: "emq@127.0.0.1", Version: "0.1.0", AllowAnonymous: func() bool { return true },
 		Access:        f.Chain,
 		CleanACLCache: func(id string) bool { return id == "c1" },
 		Running:       func() bool { return f.Up },

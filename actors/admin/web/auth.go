@@ -152,7 +152,7 @@ func (a *api) admitPublisher(w http.ResponseWriter, r *http.Request) (publisher,
 			return publisher{}, false
 		}
 	}
-	if a.src.AllowAnonymous && isLoopback(r) && !isAddress(r.Host) {
+	if a.src.AllowAnonymous() && isLoopback(r) && !isAddress(r.Host) {
 		// It may be a web page, as isHere says, and any password is good.
 		a.refuse(w, r, http.StatusForbidden, "host not allowed")
 		return publisher{}, false

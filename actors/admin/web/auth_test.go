@@ -18,7 +18,7 @@ func closed() *admin.Sources {
 	f := fakenode.New()
 	f.Chain = fakenode.NewChain(false)
 	s := f.Sources()
-	s.AllowAnonymous = false
+	s.AllowAnonymous = func() bool { return false }
 	return s
 }
 

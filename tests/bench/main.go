@@ -13,6 +13,10 @@
 //
 //	go run ./tests/bench peers -runs 3 -only pairs
 //
+// And a node with more clients than there are file descriptors (millionCommand):
+//
+//	go run ./tests/bench million -n 1000000
+//
 // Each line has a broker of its own, fresh and as it ships. The exit code is 1
 // when a figure is above its limit or a run failed.
 package main
@@ -40,6 +44,13 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "peers" {
 		if err := peersCommand(ctx, os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: peers: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "million" {
+		if err := millionCommand(ctx, os.Args[2:], os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: million: %v\n", err)
 			os.Exit(1)
 		}
 		return

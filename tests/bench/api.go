@@ -77,11 +77,6 @@ func apiLoad(ctx context.Context, s *suite) (r result, err error) {
 	}, nil
 }
 
-func median(list []float64) float64 {
-	slices.Sort(list)
-	return list[len(list)/2]
-}
-
 // latency is the p99 of messages in ms.
 func (s *suite) latency(ctx context.Context, b *broker, args string) (float64, error) {
 	report, err := b.load(ctx, filepath.Join(s.bin, "emqttd_bench"), strings.Fields(args))

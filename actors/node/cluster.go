@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type mesh struct {
 	routes   *routes.Routes
 	retained *replicas.Table
 	relay    *relay.Relay
+	met      *acquaintances // nil: discovery finds the others
 
 	open  atomic.Bool // the node has recovered: others may come in, and are looked for
 	mu    sync.Mutex
@@ -42,11 +44,16 @@ func (n *Node) openRemote() (err error) {
 	if err != nil {
 		return err
 	}
-	n.mesh.net = link.New(n.system, link.Options{
+	o := link.Options{
 		Self:    cluster.Member{Name: c.Node.Name, Version: n.options.Version},
 		Cluster: c.Cluster.Name, Cookie: c.Node.Cookie, Logger: n.log,
 		Transport: n.transport(between),
-	})
+	}
+	if c.Cluster.Discovery == config.Manual {
+		n.mesh.met = newAcquaintances(filepath.Join(c.Path(c.Node.DataDir), acquaintancesFile), n.log)
+		o.OnKnown = n.mesh.met.note
+	}
+	n.mesh.net = link.New(n.system, o)
 	cluster.Post(n.system, n.mesh.net, "node/cluster/registry/", "node/sessions/", "node/connections/", admin.ID)
 	if r := n.options.Remoting; r != nil {
 		n.system.ProcessRegistry.Address = r.Open(n.admit)
@@ -187,7 +194,8 @@ func (n *Node) discovered(list []cluster.Candidate) {
 const meetTime = 3 * time.Second
 
 // meet lets other nodes in, and returns when this one is linked with those that
-// discovery has found, or they did not answer in time.
+// discovery has found, or that it had met before its last stop, or they did not answer
+// in time.
 func (n *Node) meet() {
 	if n.config.Cluster.Discovery == config.Static {
 		seeds := make([]cluster.Candidate, len(n.config.Cluster.Seeds))
@@ -203,6 +211,10 @@ func (n *Node) meet() {
 		n.mesh.net.Discovered(found)
 	}
 	n.mesh.mu.Unlock()
+	if n.mesh.met != nil {
+		found = n.mesh.met.load()
+		n.mesh.net.Remembered(found)
+	}
 	n.await(found, meetTime)
 }
 

@@ -234,6 +234,9 @@ func (n *Node) Stop(ctx context.Context) error {
 		if err := n.mesh.net.Wait(ctx); err != nil && n.stopErr == nil {
 			n.stopErr = fmt.Errorf("stop node: %w", err)
 		}
+		if n.mesh.met != nil {
+			n.mesh.met.close()
+		}
 		n.remote.Stop()
 		n.connections.Close()
 		n.sessions.Close()

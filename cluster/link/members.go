@@ -141,6 +141,9 @@ func (m *members) remember() {
 	m.roster.contacts.changed = false
 	list := m.roster.contacts.list()
 	m.net.candidates.Store(&list)
+	if tell := m.net.options.OnKnown; tell != nil {
+		tell(list)
+	}
 }
 
 // dial starts the calls that are due and a timer for the next one.

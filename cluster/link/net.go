@@ -35,6 +35,9 @@ type Options struct {
 	Cookie    string // the secret that all nodes share
 	Transport Transport
 	Logger    *slog.Logger // nil = silent
+	// OnKnown is told by the members actor whenever Known is another list, which nobody
+	// changes any more; nil = nobody asks. It must not block.
+	OnKnown func([]cluster.Candidate)
 	// Parent is the id of the actor under which Specs are started; "" = node/cluster.
 	Parent string
 }
@@ -171,6 +174,16 @@ func (n *Net) Discovered(list []cluster.Candidate) {
 
 // Join has a node dialled until it answers, and again when it is lost. It undoes Leave.
 func (n *Net) Join(address string) { n.tellMembers(&joinAddress{address}) }
+
+// Remembered says which nodes this one has met in an earlier life. They are dialled, and
+// forgotten when they do not answer for a day.
+func (n *Net) Remembered(list []cluster.Candidate) {
+	m := &learnt{nodes: make([]contact, len(list))}
+	for i, c := range list {
+		m.nodes[i] = contact{c.Name, c.Address}
+	}
+	n.tellMembers(m)
+}
 
 // Leave says good-bye to everybody, forgets all who were found, and takes nobody in until
 // Join.

@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +92,49 @@ func TestANodeThatWasGivenUpIsTakenBack(t *testing.T) {
 			r.reachable(r.nodes)
 		})
 	}
+}
+
+// TestNodesThatWereJoinedByHandFindEachOtherAfterAllHaveStopped: and one that has left
+// stays away.
+func TestNodesThatWereJoinedByHandFindEachOtherAfterAllHaveStopped(t *testing.T) {
+	r := prepare(t, 3, "cluster.discovery = manual")
+	r.start(r.nodes...)
+	two, third := r.nodes[:2], r.nodes[2]
+	for _, n := range r.nodes[1:] {
+		if out := n.ctl("cluster", "join", r.nodes[0].seen); !strings.Contains(out, "successfully") {
+			t.Fatalf("%s says %q", n.NodeName(), out)
+		}
+	}
+	r.awaitMembers(r.nodes...)
+	for _, n := range r.nodes {
+		for _, other := range r.nodes {
+			if other != n {
+				r.eventually(n.NodeName()+" has written down "+other.NodeName(), func() bool { return n.remembers(other) })
+			}
+		}
+	}
+	r.restart()
+	r.awaitMembers(r.nodes...)
+	third.ctl("cluster", "leave")
+	for _, n := range two {
+		r.eventually(n.NodeName()+" has forgotten who left", func() bool { return !n.remembers(third) && !third.remembers(n) })
+	}
+	r.restart()
+	r.awaitMembers(two...)
+	r.awaitMembers(third)
+}
+
+// restart kills all nodes, then starts all.
+func (r *rig) restart() {
+	r.t.Helper()
+	for _, n := range r.nodes {
+		n.kill()
+	}
+	r.start(r.nodes...)
+}
+
+// remembers tells whether a node has another one in its file.
+func (n *node) remembers(other *node) bool {
+	text, err := os.ReadFile(filepath.Join(n.Dir, "data", "cluster.json"))
+	return err == nil && strings.Contains(string(text), other.seen)
 }

@@ -46,7 +46,7 @@ FUZZTIME   ?= 10s
 BENCH      ?= .
 BENCHCOUNT ?= 6
 BASE       ?= HEAD
-PARTS      ?= ./protocol/mqtt ./protocol/index ./actors/kernel ./actors/sessions ./cluster/link
+PARTS      ?= ./protocol/mqtt ./protocol/index ./actors/kernel ./actors/topics ./cluster/link ./tests/bench
 RUNS       ?= 3
 ONLY       ?=
 SOAKTIME   ?= 30m
@@ -184,6 +184,10 @@ sim: ## disturb clusters in virtual time: SEEDS (3000) seeds from FIRST (1) on
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp, BENCHCOUNT=6)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./...
+
+.PHONY: bench-compare
+bench-compare: $(BENCHSTAT) ## benchmarks of the PARTS, here and at BASE (HEAD), in turns, by benchstat
+	@.ci/bench-compare $(BENCHSTAT) '$(BASE)' $(BENCHCOUNT) '$(BENCH)' $(PARTS)
 
 .PHONY: cover
 cover: ## measure what the tests cover; coverage.out

@@ -17,6 +17,7 @@ import (
 // parent's list. It is its own context: see cell_context.go.
 type cell struct {
 	mailbox
+	*extensions
 	self  actor.PID
 	actor actor.Actor // nil when it has ended
 	shard *shard

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/asynkron/protoactor-go/ctxext"
 )
 
 // What follows is the framework's actor.Context for an actor of a shard.
@@ -129,8 +128,6 @@ func (c *cell) CancelReceiveTimeout() {}
 // ReenterAfter is missing.
 func (c *cell) ReenterAfter(*actor.Future, func(any, error)) { missing("continuations") }
 
-// Get returns nil: there are no extensions.
-func (c *cell) Get(ctxext.ContextExtensionID) ctxext.ContextExtension { return nil }
-
-// Set is missing.
-func (c *cell) Set(ctxext.ContextExtension) { missing("extensions") }
+// extensions is the part of the context that is missing altogether: a cell has
+// nil, and calling Get or Set crashes, too.
+type extensions struct{ actor.ExtensionContext }

@@ -25,10 +25,9 @@ const maxSlab = 256
 // handled, this packet included.
 func (s *slab) message(p *mqtt.Publish, left int) *protocol.Message {
 	size := len(p.Topic) + len(p.Payload) + len(p.Properties)
-	var m *protocol.Message
 	if p.QoS != protocol.AtMostOnce {
-		m = new(protocol.Message)
-		fill(m, p, make([]byte, 0, size))
+		m, b := alone(size)
+		fill(m, p, b)
 		return m
 	}
 	if cap(s.bytes)-len(s.bytes) < size {
@@ -38,9 +37,42 @@ func (s *slab) message(p *mqtt.Publish, left int) *protocol.Message {
 		s.messages = make([]protocol.Message, 0, min(maxSlab, 1+left/(size+4)))
 	}
 	s.messages = s.messages[:len(s.messages)+1]
-	m = &s.messages[len(s.messages)-1]
+	m := &s.messages[len(s.messages)-1]
 	s.bytes = fill(m, p, s.bytes)
 	return m
+}
+
+// alone makes a message that stands by itself, and room for its content: in one
+// allocation if that is small, which is most of what there is.
+func alone(size int) (*protocol.Message, []byte) {
+	switch {
+	case size <= 32:
+		x := new(struct {
+			m protocol.Message
+			b [32]byte
+		})
+		return &x.m, x.b[:0]
+	case size <= 64:
+		x := new(struct {
+			m protocol.Message
+			b [64]byte
+		})
+		return &x.m, x.b[:0]
+	case size <= 96:
+		x := new(struct {
+			m protocol.Message
+			b [96]byte
+		})
+		return &x.m, x.b[:0]
+	case size <= 128:
+		x := new(struct {
+			m protocol.Message
+			b [128]byte
+		})
+		return &x.m, x.b[:0]
+	default:
+		return new(protocol.Message), make([]byte, 0, size)
+	}
 }
 
 // fill appends the content of p to b and makes m refer to it there.

@@ -50,6 +50,16 @@ func TestMessagesOutliveTheBufferTheyWereReadInto(t *testing.T) {
 	})
 }
 
+func TestASmallMessageThatStandsByItselfIsOneAllocation(t *testing.T) {
+	var s slab
+	for _, size := range []int{0, 16, 54, 86, 118} {
+		p := &mqtt.Publish{Topic: "some/topic", Payload: make([]byte, size), QoS: protocol.AtLeastOnce}
+		if got := testing.AllocsPerRun(10, func() { s.message(p, 1000) }); got != 1 {
+			t.Errorf("%v allocations for %d bytes", got, size+len(p.Topic))
+		}
+	}
+}
+
 func TestMessagesOfOneReadShareTwoAllocations(t *testing.T) {
 	p := &mqtt.Publish{Topic: "some/topic", Payload: bytes.Repeat([]byte("x"), 64)}
 	const n, size = 100, 80

@@ -67,7 +67,7 @@ func (t *turn) take(it *InputItem) {
 	case mqtt.PUBLISH:
 		t.receive(it)
 	case mqtt.PUBREL:
-		known := t.s.state.Release(it.ID)
+		known := t.s.state.Release(t.out, it.ID)
 		rc := protocol.Success
 		if !known {
 			t.missed[2]++
@@ -90,7 +90,7 @@ func (t *turn) take(it *InputItem) {
 func (t *turn) receive(it *InputItem) {
 	s := t.s
 	code := protocol.Success
-	switch s.state.Receive(it.ID, t.now) {
+	switch s.state.Receive(t.out, it.ID, t.now) {
 	case delivery.Refused:
 		// Without PUBREC the client keeps the message and sends it again.
 		s.rt.Metrics.Inc(metrics.MessagesQoS2Dropped)

@@ -50,7 +50,7 @@ func (s *State) resume(out *Out, now int64) {
 			s.changed()
 		}
 	}
-	w.trim()
+	out.leave(w.trim())
 }
 
 func (s *State) resend(out *Out, f *flight, now int64) bool {
@@ -104,7 +104,7 @@ func (s *State) Acked(out *Out, t mqtt.PacketType, id protocol.PacketID, rc prot
 			out.came(f.item.msg)
 		}
 		s.finished(out, &f.item, false)
-		s.window.remove(f)
+		out.leave(s.window.remove(f))
 		s.changed()
 		out.Acked++
 	case t == mqtt.PUBREC && f.phase == awaitPubrec:
@@ -176,18 +176,26 @@ const (
 // Receive enters the identifier of an inbound QoS 2 message. The message goes
 // to its subscribers now and the identifier stays until PUBREL (method A of
 // MQTT 3.1.1 figure 4.3), so that messages keep their order.
-func (s *State) Receive(id protocol.PacketID, now int64) Verdict {
+func (s *State) Receive(out *Out, id protocol.PacketID, now int64) Verdict {
 	s.busy()
-	if _, ok := s.awaiting[id]; ok {
-		return Duplicate
+	if m := s.limits.MaxAwaitingRel; m > 0 && len(s.awaiting) >= m {
+		if _, ok := s.awaiting[id]; ok {
+			return Duplicate
+		}
+		if !s.forgetOld(now) {
+			return Refused
+		}
 	}
-	if m := s.limits.MaxAwaitingRel; m > 0 && len(s.awaiting) >= m && !s.forgetOld(now) {
-		return Refused
+	if s.awaiting == nil {
+		s.awaiting, out.awaiting = out.awaiting, nil
 	}
 	if s.awaiting == nil {
 		s.awaiting = make(map[protocol.PacketID]int64)
 	}
-	s.awaiting[id] = now
+	n := len(s.awaiting)
+	if s.awaiting[id] = now; len(s.awaiting) == n {
+		return Duplicate // and waits anew
+	}
 	return Fresh
 }
 
@@ -210,16 +218,16 @@ func (s *State) forgetOld(now int64) bool {
 
 // Release ends an inbound QoS 2 exchange at PUBREL; false if the identifier is
 // not known. The answer is PUBCOMP in either case. [MQTT-4.3.3-11]
-func (s *State) Release(id protocol.PacketID) bool {
+func (s *State) Release(out *Out, id protocol.PacketID) bool {
 	if s.traffic == nil {
 		return false
 	}
-	if _, ok := s.awaiting[id]; !ok {
+	n := len(s.awaiting)
+	if delete(s.awaiting, id); len(s.awaiting) == n {
 		return false
 	}
-	delete(s.awaiting, id)
-	if len(s.awaiting) == 0 {
-		s.awaiting = nil
+	if n == 1 {
+		s.awaiting, out.awaiting = nil, s.awaiting
 	}
 	return true
 }

@@ -97,6 +97,20 @@ type Out struct {
 
 	publish mqtt.Publish // scratch
 	ids     []uint32     // scratch
+	// What states that have become idle have left for others, so that one that is
+	// busy now and then need not hold it, nor make it each time.
+	flights  []flight
+	awaiting map[protocol.PacketID]int64
+}
+
+// spareFlights is the largest window that is left for others (48 KB).
+const spareFlights = 1024
+
+// leave keeps the ring of a window for the next one that grows.
+func (o *Out) leave(ring []flight) {
+	if len(ring) > len(o.flights) && len(ring) <= spareFlights {
+		o.flights = ring
+	}
 }
 
 // Reset empties the Out but keeps its buffer and the connection's properties.

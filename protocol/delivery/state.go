@@ -179,11 +179,15 @@ func (s *State) launch(out *Out, it item, now int64) {
 	}
 	it.msg = keep(it.msg)
 	fresh := s.number(&it)
+	if w := &s.window; w.n > 0 && w.n == len(w.ring) && len(out.flights) > w.n {
+		w.adopt(out.flights)
+		out.flights = nil
+	}
 	f := s.window.add(it, p, now)
 	s.changed()
 	if !out.send(&f.item, f.id, false, now) {
 		s.finished(out, &f.item, fresh)
-		s.window.remove(f)
+		out.leave(s.window.remove(f))
 		return
 	}
 	if fresh {

@@ -366,24 +366,70 @@ func TestRetainedMessagesGoOutAsTheConnectionTakesThem(t *testing.T) { // [MQTT-
 }
 
 func TestInboundQoS2IsTakenOnceUntilPubrel(t *testing.T) { // [MQTT-4.3.3-10]
-	s := New(limits())
+	s, out := New(limits()), new(Out)
 	for i, c := range []struct {
 		id      protocol.PacketID
 		release bool
 		want    Verdict
 	}{{7, false, Fresh}, {7, false, Duplicate}, {7, true, Fresh}, {7, false, Fresh}, {8, false, Fresh}, {9, false, Fresh}, {10, false, Refused}} {
 		if c.release {
-			if !s.Release(c.id) || s.Release(c.id) {
+			if !s.Release(out, c.id) || s.Release(out, c.id) {
 				t.Errorf("%d: release", i)
 			}
 			continue
 		}
-		if v := s.Receive(c.id, 1000); v != c.want {
+		if v := s.Receive(out, c.id, 1000); v != c.want {
 			t.Errorf("%d: id %d is %d, want %d", i, c.id, v, c.want)
 		}
 	}
-	if v := s.Receive(11, 31_001); v != Fresh {
+	if v := s.Receive(out, 11, 31_001); v != Fresh {
 		t.Error("identifiers older than the timeout do not make room")
+	}
+}
+
+// A client that gets its messages in bursts does not cost a new window each time,
+// nor one that publishes with QoS 2 a new table; and while idle neither holds one.
+func TestBurstsUseTheMemoryOfThoseBefore(t *testing.T) {
+	const burst = 100
+	l := &Limits{MaxInflight: burst}
+	m, out := message("x", 2), &Out{Version: mqtt.V311}
+	states := []State{New(l), New(l)}
+	for i := range states {
+		out.Room = 1 << 20
+		states[i].Attach(out, 0, 1)
+	}
+	turn := 0
+	round := func() {
+		s := &states[turn%len(states)]
+		turn++
+		for range burst {
+			s.Deliver(out, m, Grant{QoS: 1}, 1)
+		}
+		last := s.window.last
+		for i := range burst {
+			id := protocol.PacketID((int(last)-burst+i+65535)%65535 + 1)
+			if !s.Acked(out, mqtt.PUBACK, id, protocol.Success, 1) {
+				t.Fatalf("%d is not in flight", id)
+			}
+		}
+		for id := range protocol.PacketID(burst) {
+			if s.Receive(out, id+1, 1) != Fresh {
+				t.Fatalf("%d is not fresh", id+1)
+			}
+		}
+		for id := range protocol.PacketID(burst) {
+			if !s.Release(out, id+1) {
+				t.Fatalf("%d is not there", id+1)
+			}
+		}
+		out.Reset()
+		if s.window.ring != nil || s.awaiting != nil {
+			t.Fatal("an idle state holds what it had in a burst")
+		}
+	}
+	round() // makes both
+	if n := testing.AllocsPerRun(700, round); n > 1 { // the first flights of each burst
+		t.Errorf("%v allocations", n)
 	}
 }
 

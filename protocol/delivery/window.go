@@ -109,7 +109,13 @@ func (w *window) resize() {
 	if 2*w.live >= size {
 		size *= 2
 	}
-	next, k := make([]flight, size), 0
+	w.adopt(make([]flight, size))
+}
+
+// adopt moves the flights into another ring, which has room for them, and closes
+// the gaps.
+func (w *window) adopt(next []flight) {
+	k := 0
 	for i := range w.n {
 		if f := w.at(i); f.phase != acked {
 			next[k] = *f
@@ -151,10 +157,10 @@ func (w *window) find(id protocol.PacketID) *flight {
 	return nil
 }
 
-// remove takes a flight out of the window.
-func (w *window) remove(f *flight) {
+// remove takes a flight out of the window. It is as trim.
+func (w *window) remove(f *flight) (spare []flight) {
 	w.clear(f)
-	w.trim()
+	return w.trim()
 }
 
 // clear makes a flight a gap, which keeps its place.
@@ -169,8 +175,9 @@ func (w *window) clear(f *flight) {
 	w.live--
 }
 
-// trim takes gaps off the front, and gives memory back.
-func (w *window) trim() {
+// trim takes gaps off the front, and gives up the ring of an empty window if it is
+// large. There is nothing in that.
+func (w *window) trim() (spare []flight) {
 	for w.n > 0 && w.at(0).phase == acked {
 		w.head = (w.head + 1) & (len(w.ring) - 1)
 		w.n--
@@ -178,9 +185,10 @@ func (w *window) trim() {
 	if w.n == 0 {
 		w.jumbled = false
 		if len(w.ring) > ringKeep {
-			w.ring, w.head = nil, 0
+			spare, w.ring, w.head = w.ring, nil, 0
 		}
 	}
+	return spare
 }
 
 // oldest is the time at which the flight that was sent longest ago was sent.

@@ -68,7 +68,7 @@ func (c *Chain) MaySubscribe(cred *Credentials, f topic.Filter) bool {
 }
 
 func (c *Chain) without(cred *Credentials, a acl.Action, t string) bool {
-	if !c.judges {
+	if !c.line.Load().judges {
 		return c.settings.Load().NoMatchAllow
 	}
 	id := c.identify(cred)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,26 +43,34 @@ type Options struct {
 	Log            *slog.Logger // nil: none
 }
 
-// Chain is the sequence of modules that decides. It does not change; what its
-// modules know does.
+// Chain is the sequence of modules that decides: those of its Options, behind those
+// that were added since.
 type Chain struct {
 	o        Options
-	steps    []*step
-	judges   bool          // there is something that decides about topics
-	sourced  bool          // a module has rules
-	remote   bool          // a module is asked about admitted clients: Identities must keep their Credentials
-	scram    *scram.Server // nil: no enhanced authentication
-	settings atomic.Pointer[Settings]
+	line     atomic.Pointer[line] // written under adding
+	adding   sync.Mutex
+	names    []string // of all modules there have been, by step.index
 	started  time.Time
+	context  context.Context // of Run; nil before
+	scram    *scram.Server   // nil: no enhanced authentication
+	settings atomic.Pointer[Settings]
 	version  atomic.Uint64 // grows with each change that concerns everybody
 	told     announcer
 	changes  atomic.Uint64 // how many were announced
 }
 
+// line is the modules as they stand. It is never changed, but replaced.
+type line struct {
+	steps   []*step
+	judges  bool // there is something that decides about topics
+	sourced bool // a module has rules
+	remote  bool // a module is asked about admitted clients: Identities must keep their Credentials
+}
+
 // step is a module with what else it can do.
 type step struct {
 	Module
-	index    int
+	index    int16      // the same for all modules of a name
 	rules    RuleSource // nil: none
 	judge    Judge      // nil: none
 	reviewer Reviewer   // nil: none
@@ -75,21 +84,41 @@ func NewChain(o Options) *Chain {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{o: o, started: time.Now(), judges: o.ACL != nil}
+	c := &Chain{o: o, started: time.Now()}
 	c.set(Settings{o.AllowAnonymous, o.NoMatchAllow, o.StrictWildcards, o.CacheSize, o.CacheTTL})
-	for i, m := range o.Modules {
+	var steps []*step
+	for _, m := range o.Modules {
 		s := newStep(m)
-		s.index = i
-		c.steps = append(c.steps, s)
-		c.judges = c.judges || s.rules != nil || s.judge != nil
-		c.sourced = c.sourced || s.rules != nil
-		c.remote = c.remote || s.rules != nil || s.judge != nil || s.reviewer != nil
+		s.index = int16(len(steps))
+		steps = append(steps, s)
+		c.names = append(c.names, m.Name())
 	}
+	c.line.Store(c.lineOf(steps))
 	c.scram = c.scramServer()
 	for _, n := range []notifier{o.Users, o.Clients, o.Bans} {
 		n.notify(c.Announce)
 	}
 	return c
+}
+
+func (c *Chain) lineOf(steps []*step) *line {
+	l := &line{steps: steps, judges: c.o.ACL != nil}
+	for _, s := range steps {
+		l.judges = l.judges || s.rules != nil || s.judge != nil
+		l.sourced = l.sourced || s.rules != nil
+		l.remote = l.remote || s.rules != nil || s.judge != nil || s.reviewer != nil
+	}
+	return l
+}
+
+// step finds a module by its index, nil if there is none now.
+func (l *line) step(index int16) *step {
+	for _, s := range l.steps {
+		if s.index == index {
+			return s
+		}
+	}
+	return nil
 }
 
 func newStep(m Module) *step {
@@ -119,7 +148,10 @@ func (c *Chain) Clients() *Accounts { return c.o.Clients }
 
 // Judges tells whether there is anything that decides about topics, so that what
 // is allowed may change. Besides, a token may bring rules.
-func (c *Chain) Judges() bool { return c.judges || c.remote }
+func (c *Chain) Judges() bool {
+	l := c.line.Load()
+	return l.judges || l.remote
+}
 
 // Bans is the list of banned clients, nil if there is none.
 func (c *Chain) Bans() *Bans { return c.o.Bans }
@@ -179,7 +211,7 @@ func (c *Chain) vouching(user string) (*step, Result) {
 	if own == nil || c.o.Scram.knows(user) {
 		return nil, r
 	}
-	for _, s := range c.steps {
+	for _, s := range c.line.Load().steps {
 		if x, ok := own.get(user); ok && s.Module == Module(own) {
 			r.Superuser = x.superuser
 			return s, r
@@ -208,7 +240,8 @@ func (c *Chain) Failed(peer, user string) { c.o.Backoff.Failed(peer, user) }
 
 // ask goes through the modules. The step is the one that decided, or nil.
 func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Decision) {
-	for _, s := range c.steps {
+	steps := c.line.Load().steps
+	for _, s := range steps {
 		r, err := s.Authenticate(ctx, cred)
 		s.count(r.Verdict, err)
 		r.Why = cmp.Or(r.Why, s.Name())
@@ -227,7 +260,7 @@ func (c *Chain) ask(ctx context.Context, cred *Credentials) (*step, Result, Deci
 	if c.settings.Load().AllowAnonymous {
 		return nil, Result{Why: "allow_anonymous"}, Accept
 	}
-	if len(c.steps) > 0 && cred.Username != "" {
+	if len(steps) > 0 && cred.Username != "" {
 		return nil, Result{Why: "no module knows the client"}, BadCredential
 	}
 	return nil, Result{Why: "no module decides, and allow_anonymous is false"}, NotAuthorized
@@ -257,7 +290,7 @@ func (c *Chain) identify(cred *Credentials) *Identity {
 	if addr, err := netip.ParseAddr(cred.Peer); err == nil {
 		id.client.Addr = addr.Unmap().WithZone("")
 	}
-	if c.remote {
+	if c.line.Load().remote {
 		kept := *cred
 		kept.Password = nil
 		id.notes = &notes{cred: &kept}
@@ -274,7 +307,7 @@ func (c *Chain) admitted(cred *Credentials, s *step, r Result) *Identity {
 		}
 	}
 	if s != nil {
-		id.step = int16(s.index)
+		id.step = s.index
 	}
 	id.take(r)
 	return id
@@ -310,7 +343,7 @@ func (c *Chain) Announce(s Selector) {
 
 // Close closes the modules that hold connections. Run has ended before.
 func (c *Chain) Close() {
-	for _, s := range c.steps {
+	for _, s := range c.line.Load().steps {
 		inner := s.Module
 		if s.guard != nil {
 			inner = s.guard.module

@@ -52,7 +52,7 @@ func TestTheChainIsWhatTheConfigurationAsksFor(t *testing.T) {
 	if got := strings.Join(names, " "); got != "source x509 cookie clientid username redis" || len(asked) != 1 {
 		t.Errorf("modules %s, asked for %v", got, asked)
 	}
-	if o := c.steps[5].guard.o; o.Workers != 3 || o.Queue != 7 || !o.OnErrorIgnore || o.Retries != 1 || o.BreakerFailures != 5 {
+	if o := c.line.Load().steps[5].guard.o; o.Workers != 3 || o.Queue != 7 || !o.OnErrorIgnore || o.Retries != 1 || o.BreakerFailures != 5 {
 		t.Errorf("%+v", o)
 	}
 	for _, x := range []struct {
@@ -124,7 +124,7 @@ func TestMistakesOfTheConfigurationAreNamed(t *testing.T) {
 			t.Errorf("%s: %v", x.line, err)
 		}
 	}
-	if c, err := configured(t, Parts{}, "mqtt.acl_file ="); err != nil || c.judges {
+	if c, err := configured(t, Parts{}, "mqtt.acl_file ="); err != nil || c.line.Load().judges {
 		t.Errorf("no file: %v", err)
 	}
 }

@@ -34,6 +34,9 @@ type GuardOptions struct {
 	BreakerDelay    time.Duration
 	// OnErrorIgnore answers Ignore, and no rules, while the back end cannot.
 	OnErrorIgnore bool
+	// OnPanic is told that the module panicked, which is an error for who asked. It
+	// must not block. nil: nobody is told.
+	OnPanic func(reason any)
 }
 
 func (o *GuardOptions) complete() {
@@ -166,7 +169,7 @@ func call[T any](g *Guarded, ctx context.Context, c *Credentials, f func(context
 		defer g.calls.Add(-1)
 		var o outcome
 		o.err = g.exec.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) (err error) {
-			o.v, err = safely(e.Context(), &asked, f)
+			o.v, err = safely(e.Context(), &asked, g.o.OnPanic, f)
 			return err
 		})
 		done <- o
@@ -184,10 +187,13 @@ func call[T any](g *Guarded, ctx context.Context, c *Credentials, f func(context
 
 // safely makes an error of a module's panic: it is not on an actor's goroutine,
 // and would end the process.
-func safely[T any](ctx context.Context, c *Credentials, f func(context.Context, *Credentials) (T, error)) (v T, err error) {
+func safely[T any](ctx context.Context, c *Credentials, told func(any), f func(context.Context, *Credentials) (T, error)) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the module panicked: %v", p)
+			if told != nil {
+				told(p)
+			}
 		}
 	}()
 	return f(ctx, c)

@@ -46,6 +46,7 @@ func (id *Identity) note() *notes {
 // loaded are the rules of each module, by its place in the chain.
 type loaded struct {
 	rules [][]acl.Rule
+	line  *line // whose modules they are
 	at    uint32
 }
 
@@ -98,7 +99,7 @@ func (id *Identity) Module() string {
 	if id.step < 0 {
 		return ""
 	}
-	return id.chain.steps[id.step].Name()
+	return id.chain.name(id.step)
 }
 
 // Is tells whether a change concerns the client.
@@ -114,12 +115,13 @@ func (id *Identity) MaySubscribe(f topic.Filter) bool { return id.may(acl.Subscr
 
 func (id *Identity) may(a acl.Action, t string) bool {
 	c := id.chain
+	line := c.line.Load()
 	id.mu.Lock()
 	if id.expires != 0 && time.Now().Unix() >= int64(id.expires) {
 		id.mu.Unlock()
 		return false
 	}
-	if id.superuser || !c.judges && !id.hasClaims {
+	if id.superuser || !line.judges && !id.hasClaims {
 		allow := id.superuser || c.settings.Load().NoMatchAllow
 		id.mu.Unlock()
 		return allow
@@ -135,7 +137,7 @@ func (id *Identity) may(a acl.Action, t string) bool {
 	}
 	allow, _, keep := id.decide(context.Background(), a, t)
 	// Who asks nobody far away need not remember what is asked once.
-	if keep && c.settings.Load().CacheSize > 0 && (a == acl.Publish || c.remote) {
+	if keep && c.settings.Load().CacheSize > 0 && (a == acl.Publish || line.remote) {
 		id.keep(version, epoch, func(k *cache) { k.put(a, t, allow, now+c.ttl(), c.settings.Load().CacheSize) })
 	}
 	return allow
@@ -168,11 +170,12 @@ func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow b
 	if i := acl.Judge(claims, &id.client, a, t, strict); i >= 0 {
 		return claims[i].Allow, claims[i].Origin, true
 	}
-	rules, err := id.rules(ctx)
+	line := c.line.Load()
+	rules, err := id.rules(ctx, line)
 	if err != nil {
 		return false, "rules cannot be read", false
 	}
-	for i, s := range c.steps {
+	for i, s := range line.steps {
 		if s.rules != nil {
 			if n := acl.Judge(rules[i], &id.client, a, t, strict); n >= 0 {
 				return rules[i][n].Allow, origin(s, &rules[i][n]), true
@@ -181,7 +184,7 @@ func (id *Identity) decide(ctx context.Context, a acl.Action, t string) (allow b
 		if s.judge == nil {
 			continue
 		}
-		v, err := s.judge.Authorize(ctx, id.notes.cred, a, t)
+		v, err := s.judge.Authorize(ctx, id.credentials(), a, t)
 		if err != nil {
 			s.count(Ignore, err)
 			c.failed(s, err)
@@ -208,24 +211,25 @@ func origin(s *step, r *acl.Rule) string {
 
 // rules are those of the modules, asked for when they are too old. Two callers
 // at the same time may ask twice; both answers are good.
-func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
+func (id *Identity) rules(ctx context.Context, line *line) ([][]acl.Rule, error) {
 	c := id.chain
-	if !c.sourced {
+	if !line.sourced {
 		return nil, nil
 	}
 	now := c.clock()
 	id.mu.Lock()
 	l, epoch := id.note().loaded, id.epoch
 	id.mu.Unlock()
-	if l != nil && now-l.at < c.ttl() {
+	if l != nil && l.line == line && now-l.at < c.ttl() {
 		return l.rules, nil
 	}
-	l = &loaded{at: now, rules: make([][]acl.Rule, len(c.steps))}
-	for i, s := range c.steps {
+	l = &loaded{at: now, line: line, rules: make([][]acl.Rule, len(line.steps))}
+	cred := id.credentials()
+	for i, s := range line.steps {
 		if s.rules == nil {
 			continue
 		}
-		r, err := s.rules.Rules(ctx, id.notes.cred)
+		r, err := s.rules.Rules(ctx, cred)
 		if err != nil {
 			s.count(Ignore, err)
 			c.failed(s, err)
@@ -235,7 +239,7 @@ func (id *Identity) rules(ctx context.Context) ([][]acl.Rule, error) {
 	}
 	id.mu.Lock()
 	if id.epoch == epoch {
-		id.notes.loaded = l
+		id.note().loaded = l
 	}
 	id.mu.Unlock()
 	return l.rules, nil
@@ -263,9 +267,8 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 		return false
 	}
 	if id.step >= 0 {
-		s := c.steps[id.step]
-		if s.reviewer != nil {
-			r, err := s.reviewer.Review(ctx, id.notes.cred)
+		if s := c.line.Load().step(id.step); s != nil && s.reviewer != nil {
+			r, err := s.reviewer.Review(ctx, id.credentials())
 			if err != nil {
 				s.count(Ignore, err)
 				c.failed(s, err)
@@ -287,6 +290,21 @@ func (id *Identity) Refresh(ctx context.Context) bool {
 	id.epoch++
 	id.mu.Unlock()
 	return !id.Expired()
+}
+
+// credentials are those the client came with; where it came before there was a
+// module that asks for them, what is known of it.
+func (id *Identity) credentials() *Credentials {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if n := id.notes; n != nil && n.cred != nil {
+		return n.cred
+	}
+	c := &Credentials{ClientID: id.client.ClientID, Username: id.client.Username}
+	if id.client.Addr.IsValid() {
+		c.Peer = id.client.Addr.String()
+	}
+	return c
 }
 
 func (id *Identity) banned() bool {

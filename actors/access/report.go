@@ -63,7 +63,7 @@ func (c *Chain) test(ctx context.Context, cred *Credentials, r *Report) *Identit
 		r.Decision, r.Why = Banned, why
 		return c.identify(cred)
 	}
-	for _, s := range c.steps {
+	for _, s := range c.line.Load().steps {
 		result, err := s.Authenticate(ctx, cred)
 		result.Why = cmp.Or(result.Why, s.Name())
 		r.Modules = append(r.Modules, ModuleReport{s.Name(), result.Verdict, result.Why, err})

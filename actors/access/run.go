@@ -14,19 +14,22 @@ func (c *Chain) Run(ctx context.Context) {
 	if f := c.o.ACL; f != nil {
 		all.Go(func() { f.watch(ctx, c.o.Log, func() { c.Announce(Selector{}) }) })
 	}
-	for _, s := range c.steps {
+	c.adding.Lock()
+	for _, s := range c.line.Load().steps {
 		if s.watcher != nil {
 			all.Go(func() { c.listen(ctx, s) })
 		}
 	}
-	if c.o.PollInterval > 0 && c.polled() {
+	c.context = ctx
+	c.adding.Unlock()
+	if c.o.PollInterval > 0 {
 		all.Go(func() { c.poll(ctx) })
 	}
 }
 
 // polled tells whether a module may change without a word.
 func (c *Chain) polled() bool {
-	for _, s := range c.steps {
+	for _, s := range c.line.Load().steps {
 		if s.guard != nil && s.watcher == nil && (s.rules != nil || s.judge != nil || s.reviewer != nil) {
 			return true
 		}
@@ -42,7 +45,9 @@ func (c *Chain) poll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			c.Announce(Selector{})
+			if c.polled() {
+				c.Announce(Selector{})
+			}
 		}
 	}
 }

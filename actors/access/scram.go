@@ -136,7 +136,7 @@ func (c *Chain) scramServer() *scram.Server {
 
 // own are the node's own users, if they are a module of the chain.
 func (c *Chain) own() *Accounts {
-	for _, s := range c.steps {
+	for _, s := range c.line.Load().steps {
 		if a, ok := s.Module.(*Accounts); ok && a.kind == UserNames {
 			return a
 		}

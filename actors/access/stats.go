@@ -56,8 +56,9 @@ func (c *counters) mayLog(now time.Time) bool {
 
 // Stats are the counters of all modules in their order.
 func (c *Chain) Stats() []ModuleStats {
-	all := make([]ModuleStats, len(c.steps))
-	for i, s := range c.steps {
+	steps := c.line.Load().steps
+	all := make([]ModuleStats, len(steps))
+	for i, s := range steps {
 		all[i] = ModuleStats{
 			Name: s.Name(), OK: s.ok.Load(), Denied: s.denied.Load(), Ignored: s.ignored.Load(), Errors: s.errors.Load(),
 		}

@@ -129,7 +129,7 @@ func (c *connection) rejudge() {
 		root.Send(c.self, &revoked{})
 		return
 	}
-	root.Send(c.reader.session, &sessions.Rejudge{Generation: c.gen})
+	root.Send(c.reader.session, &sessions.Rejudge{Generation: c.gen, Judge: c.judge()})
 }
 
 // revoked ends the connection of a client that may not be connected any more.

@@ -24,6 +24,7 @@ import (
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/listeners"
+	"emqttd/actors/plugins"
 	"emqttd/actors/retained"
 	"emqttd/actors/sessions"
 	"emqttd/actors/store"
@@ -59,6 +60,9 @@ type Options struct {
 	// Remoting replaces the port for other nodes, for simulations. No command line
 	// reaches such a node.
 	Remoting Remoting
+	// Plugins are known besides those that ship; a name of these is not to be used.
+	// cmd/emqttd passes what is linked in.
+	Plugins []*plugins.Plugin
 	// FS replaces the file system of the store, for tests that cut its power.
 	FS vfs.FS
 }

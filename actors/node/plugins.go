@@ -53,6 +53,7 @@ func (n *Node) buildPlugins() {
 		n.presence(), n.retainer(), delayed.Plugin(), flapping.Plugin(), rewrite.Plugin(),
 		slowsubs.Plugin(), subscription.Plugin(), topicmetrics.Plugin(), webhook.Plugin(),
 	}
+	known = append(known, n.options.Plugins...)
 	for _, p := range known {
 		x.shipped = append(x.shipped, p.Name)
 	}
@@ -70,9 +71,19 @@ func (n *Node) buildPlugins() {
 			})
 		},
 		Command: n.addCommand, Route: x.routes.Add,
+		Access: func(m access.Module, panicked func(any)) (*access.Added, error) {
+			return n.door.chain.Add(m, access.GuardOptions{OnPanic: panicked, Workers: moduleWorkers, Queue: moduleQueue})
+		},
 		File: n.config.Path(n.config.MQTT.PluginsLoaded),
 	}, "node", known)
 }
+
+// Calls of a plugin's access module at one time, and how many more may wait: as the
+// defaults of back ends, so that a thousand clients that come at once are not refused.
+const (
+	moduleWorkers = 8
+	moduleQueue   = 10_000
+)
 
 // presence tells who comes and goes.
 func (n *Node) presence() *plugins.Plugin {

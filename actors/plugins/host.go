@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/access"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/alarm"
@@ -27,6 +28,8 @@ type Host struct {
 	known   map[string]*Plugin
 	loaded  map[string]*state
 	stopped bool
+	// shutDoors are the access modules of plugins that have crashed.
+	shutDoors map[string][]*access.Added
 }
 
 // state is that of a loaded plugin.
@@ -48,7 +51,7 @@ const waitTime = 30 * time.Second
 // New makes a host that knows some plugins. prefix is the name of the actor under
 // which Spec will be started.
 func New(g *Ground, prefix string, known []*Plugin) *Host {
-	h := &Host{ground: g, pid: g.System.NewLocalPID(prefix + "/plugins"), closed: make(chan struct{}), known: map[string]*Plugin{}, loaded: map[string]*state{}}
+	h := &Host{ground: g, pid: g.System.NewLocalPID(prefix + "/plugins"), closed: make(chan struct{}), known: map[string]*Plugin{}, loaded: map[string]*state{}, shutDoors: map[string][]*access.Added{}}
 	for _, p := range known {
 		h.known[p.Name] = p
 	}
@@ -207,6 +210,10 @@ func (h *Host) stop(name string) error {
 	switch {
 	case p == nil:
 		return ErrNotFound
+	case s == nil && h.open(name):
+		h.ground.Alarm(alarm.Alarm{ID: alarmID(name), Cleared: true})
+		h.ground.Log.Info("what was left of a plugin is gone", "plugin", name)
+		return nil
 	case s == nil:
 		return ErrNotStarted
 	}
@@ -216,6 +223,7 @@ func (h *Host) stop(name string) error {
 		return err
 	}
 	h.forget(name)
+	h.open(name) // it may have been between a crash and its restart
 	h.ground.Log.Info("plugin unloaded", "plugin", name)
 	return nil
 }

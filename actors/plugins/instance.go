@@ -53,14 +53,14 @@ func (i *instance) Start(c actor.Context) (err error) {
 	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, self: c.Self().Id, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
 	root, self := c.ActorSystem().Root, c.Self()
 	i.env.crash = func(reason any) { root.Send(self, &crashed{reason}) }
-	if err = i.begin(); err != nil {
-		i.env.ends()
+	if err = i.begin(); err == nil {
+		err = i.spawn(c)
+	}
+	if err != nil {
+		i.end()
 		return err
 	}
-	if err = i.spawn(c); err != nil {
-		i.env.ends()
-		return err
-	}
+	i.host.open(i.plugin.Name)
 	if crash := i.env.crash; i.host.isStarted(i.plugin.Name) { // nobody waits for a restart
 		i.awaitParts(func(err error) {
 			if err != nil {
@@ -141,7 +141,7 @@ func (i *instance) end() {
 		i.timer.Stop()
 	}
 	if i.env != nil {
-		i.env.ends()
+		i.host.shut(i.plugin.Name, i.env.ends())
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"emqttd/actors/access"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/alarm"
@@ -68,6 +69,9 @@ type Ground struct {
 	// away again, or say what it clashes with. A pattern is that of http.ServeMux.
 	Command func(Command) (remove func(), err error)
 	Route   func(pattern string, h http.Handler) (remove func(), err error)
+	// Access adds a module to the access chain; panicked is told of its panics, on
+	// any goroutine.
+	Access func(m access.Module, panicked func(reason any)) (*access.Added, error)
 	// File is where the names of the loaded plugins are kept, one in a line with a
 	// dot behind it, as EMQ does.
 	File string
@@ -85,6 +89,7 @@ type Env struct {
 	children []kernel.ChildSpec
 	hooked   []hooks.Point
 	undo     []func()
+	modules  []*access.Added
 }
 
 // Hook has f called at a point; see package hooks for the types of functions and
@@ -102,6 +107,18 @@ func (e *Env) AddCommand(c Command) error { return e.added(e.Command(c)) }
 
 // AddRoute adds a path to the HTTP API, below its authentication.
 func (e *Env) AddRoute(pattern string, h http.Handler) error { return e.added(e.Route(pattern, h)) }
+
+// AddAccess adds a module to the access chain, before those of access.modules, behind
+// a Guard. A module that does not answer denies, and so does one whose plugin has
+// crashed, until it is there again or the plugin is unloaded by an operator. Clients
+// that were connected before are known to it by identifier, user name and address.
+func (e *Env) AddAccess(m access.Module) error {
+	a, err := e.Access(m, e.crash)
+	if err == nil {
+		e.modules = append(e.modules, a)
+	}
+	return err
+}
 
 func (e *Env) added(remove func(), err error) error {
 	if err == nil {
@@ -125,14 +142,17 @@ func (e *Env) Crash(reason any) { e.crash(reason) }
 // the last one that was added comes first.
 func (e *Env) OnStop(f func()) { e.undo = append(e.undo, f) }
 
-// ends takes back what was registered. A function that panics does not keep the
+// ends takes back what was registered, but for modules of the access chain, which it
+// returns. A function that panics does not keep the
 // others from being called.
-func (e *Env) ends() {
+func (e *Env) ends() (modules []*access.Added) {
 	e.Hooks.Remove(e.Name)
 	for i := len(e.undo) - 1; i >= 0; i-- {
 		e.safely(e.undo[i])
 	}
-	e.undo, e.hooked, e.children = nil, nil, nil
+	modules = e.modules
+	e.undo, e.hooked, e.children, e.modules = nil, nil, nil, nil
+	return modules
 }
 
 func (e *Env) safely(f func()) {

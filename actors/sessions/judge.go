@@ -18,7 +18,10 @@ type Judge interface {
 
 // Rejudge tells a session that what its client may do has changed: subscriptions
 // that are not allowed any more end, and what waits because of them goes.
-type Rejudge struct{ Generation uint64 }
+type Rejudge struct {
+	Generation uint64
+	Judge      Judge // from now on; nil: the one it has
+}
 
 // judged are the filters that a client may not have. They are found on a
 // goroutine of their own, because a judge may wait for a database.

@@ -141,7 +141,13 @@ func (s *session) attached(c actor.Context) {
 	case *recovered:
 		s.goOn(c)
 	case *Rejudge:
-		if s.current(m.Generation) && s.link.judge != nil {
+		if !s.current(m.Generation) {
+			return
+		}
+		if m.Judge != nil {
+			s.link.judge = m.Judge
+		}
+		if s.link.judge != nil {
 			s.rejudge(s.link.judge, m.Generation, nil)
 		}
 	case *judged:

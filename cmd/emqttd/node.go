@@ -12,6 +12,7 @@ import (
 var startNode = func(c *config.Config, o bootOptions) (broker, error) {
 	n, err := node.Start(c, node.Options{
 		Logger: o.logger, Version: version, OnGiveUp: o.giveUp, Boot: o.boot, Conf: o.conf,
+		Plugins: linked(),
 		FixedGC: os.Getenv("GOGC") != "", MemoryLimit: memory.Limit(uint64(c.Node.MemoryLimit)),
 	})
 	if err != nil {

@@ -183,7 +183,7 @@ func (h *handshake) accept() (*accepted, error) {
 	cred := access.Credentials{
 		ClientID: id, Username: strings.Clone(cmp.Or(h.opened.UserName, p.UserName)),
 		Password: append([]byte(nil), p.Password...), Peer: ip, Listener: h.l.Name,
-		CertCN: h.opened.CertCN, CertDN: h.opened.CertDN, Header: h.opened.Header, Protocol: "mqtt",
+		CertCN: h.opened.CertCN, CertDN: h.opened.CertDN, Header: h.opened.Header, Protocol: cmp.Or(h.l.Protocol, "mqtt"),
 	}
 	if err := h.drained(); err != nil {
 		return nil, err

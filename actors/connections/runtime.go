@@ -99,6 +99,7 @@ type Features struct {
 // Listener is what a connection knows of the listener it came through.
 type Listener struct {
 	Name        string
+	Protocol    string // of its clients, as access modules see it; empty is mqtt
 	SendTimeout time.Duration
 	// MessageRate is how many messages a client may publish at once, and per
 	// second; 0 is no limit. TotalMessageRate is for all of them; nil is none.

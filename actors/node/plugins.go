@@ -70,7 +70,7 @@ func (n *Node) buildPlugins() {
 				Kind: access.BanClient, Who: client, Reason: reason, By: "plugin", Until: time.Now().Add(span),
 			})
 		},
-		Command: n.addCommand, Route: x.routes.Add,
+		Command: n.addCommand, Route: x.routes.Add, Handshake: n.connections.Handshake,
 		Access: func(m access.Module, panicked func(any)) (*access.Added, error) {
 			return n.door.chain.Add(m, access.GuardOptions{OnPanic: panicked, Workers: moduleWorkers, Queue: moduleQueue})
 		},

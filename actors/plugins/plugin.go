@@ -13,12 +13,14 @@ package plugins
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"emqttd/actors/access"
+	"emqttd/actors/connections"
 	"emqttd/actors/hooks"
 	"emqttd/actors/kernel"
 	"emqttd/actors/system/alarm"
@@ -72,6 +74,9 @@ type Ground struct {
 	// Access adds a module to the access chain; panicked is told of its panics, on
 	// any goroutine.
 	Access func(m access.Module, panicked func(reason any)) (*access.Added, error)
+	// Handshake serves a connection that speaks MQTT, which it owns from then on; it
+	// returns when the client has been admitted or refused. See package gateway.
+	Handshake func(net.Conn, *connections.Listener)
 	// File is where the names of the loaded plugins are kept, one in a line with a
 	// dot behind it, as EMQ does.
 	File string

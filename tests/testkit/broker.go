@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"emqttd/actors/node"
+	"emqttd/actors/plugins"
 	"emqttd/config"
 )
 
@@ -33,6 +34,12 @@ type Broker struct {
 // test if the node gives up, or cannot stop.
 func Start(t testing.TB, change ...func(*config.Config)) *Broker {
 	t.Helper()
+	return StartWith(t, nil, change...)
+}
+
+// StartWith is Start for a node that knows more plugins.
+func StartWith(t testing.TB, more []*plugins.Plugin, change ...func(*config.Config)) *Broker {
+	t.Helper()
 	b := &Broker{Config: Config(t), Network: NewNetwork(), GaveUp: make(chan error, 1), t: t}
 	for _, f := range change {
 		f(b.Config)
@@ -41,6 +48,7 @@ func Start(t testing.TB, change ...func(*config.Config)) *Broker {
 	b.log = log
 	n, err := node.Start(b.Config, node.Options{
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
+		Plugins: more,
 		Sockets: map[string]net.Listener{Memory: b.Network},
 		OnGiveUp: func(err error) {
 			select {

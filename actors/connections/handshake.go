@@ -53,7 +53,7 @@ func (rt *Runtime) Handshake(conn net.Conn, l *Listener) {
 		h.refuse(err)
 		return
 	}
-	a.transport = unwaited(h.t)
+	a.transport = rt.unwaited(h.t)
 	rt.spawn(a)
 }
 

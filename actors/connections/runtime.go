@@ -68,7 +68,12 @@ type Runtime struct {
 	props *actor.Props
 	turn  atomic.Uint64 // of the next shard
 
+	// Epoll has the clients of plain TCP read without a goroutine for each, where
+	// the system has epoll.
+	Epoll bool
+
 	workers    workers
+	polling    polling
 	handshakes handshakes
 	roster     roster
 	refusals   refusals
@@ -80,6 +85,7 @@ type Runtime struct {
 // have ended.
 func (rt *Runtime) Close() {
 	rt.handshakes.close()
+	rt.polling.close()
 	rt.workers.close()
 }
 

@@ -136,6 +136,7 @@ func (n *Node) buildConnections() error {
 		Access:        n.door.chain,
 		Metrics:       n.metrics, Log: n.log,
 		Memory: n.governor(),
+		Epoll:  n.config.Node.Reader == "epoll",
 	}
 	n.connections.Set(connectionSettings(n.config))
 	n.sessions.Join(n.mesh.net, n.connections.SessionShards)

@@ -1,9 +1,11 @@
 package testkit
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -65,11 +67,13 @@ func StartWith(t testing.TB, more []*plugins.Plugin, change ...func(*config.Conf
 	return b
 }
 
-// Config is the configuration that Start starts from.
+// Config is the configuration that Start starts from. EMQTTD_TEST_READER=epoll in
+// the environment has every such node read its clients that way.
 func Config(t testing.TB) *config.Config {
 	c := config.Default()
 	c.Node.Home = t.TempDir()
 	c.Node.DistListen, c.Node.DistAdvertise = "127.0.0.1:0", "127.0.0.1:0"
+	c.Node.Reader = cmp.Or(os.Getenv("EMQTTD_TEST_READER"), c.Node.Reader)
 	tcp := config.Listener{
 		Type: config.ListenerTCP, Name: "test", Address: "127.0.0.1:0", Acceptors: 4, MaxClients: 1 << 20,
 		Backlog: 1024, SendTimeout: 15 * time.Second, SendTimeoutClose: true, NoDelay: true, ReuseAddr: true,

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package connections
+
+import "errors"
+
+// poller is there on Linux only.
+type poller struct{}
+
+func newPoller() (*poller, error) { return nil, errors.New("this system has no epoll") }
+
+func (*poller) close() {}
+
+// polled is how a connection is held that the poller reads; nil: it cannot.
+func (*poller) polled(Transport) Polled { return nil }

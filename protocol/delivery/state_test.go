@@ -427,7 +427,7 @@ func TestBurstsUseTheMemoryOfThoseBefore(t *testing.T) {
 			t.Fatal("an idle state holds what it had in a burst")
 		}
 	}
-	round() // makes both
+	round()                                           // makes both
 	if n := testing.AllocsPerRun(700, round); n > 1 { // the first flights of each burst
 		t.Errorf("%v allocations", n)
 	}

@@ -70,7 +70,7 @@ func failAt(t *testing.T, c *config.Config, f *failing, rng *rand.Rand) {
 	fs := vfs.NewCrashableMem()
 	m := mustBoot(t, c, errorfs.Wrap(fs, f))
 	w := checker.New(rng.Uint64(), checker.Everybody())
-	w.Use(m.network.Dial)
+	w.Use(m.dial)
 	w.Run(300, nil)
 	m.keeps(t)
 	f.on.Store(true)

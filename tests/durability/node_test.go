@@ -73,6 +73,9 @@ func mustBoot(t testing.TB, c *config.Config, fs vfs.FS) *machine {
 	return m
 }
 
+// dial connects to it.
+func (m *machine) dial() (net.Conn, error) { return m.network.Dial() }
+
 // down stops the node in good order.
 func (m *machine) down() {
 	m.t.Helper()

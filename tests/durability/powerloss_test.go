@@ -68,7 +68,7 @@ type plant struct {
 // moment drained. It returns the last world and its files, to go on with.
 func (p *plant) generation(w *checker.World, fs *vfs.MemFS, crashes int) (*checker.World, *vfs.MemFS, []string) {
 	m := mustBoot(p.t, p.config, slow(fs, p.rng))
-	w.Use(m.network.Dial)
+	w.Use(m.dial)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	defer func() {
 		close(stop)
@@ -115,7 +115,7 @@ func (p *plant) generation(w *checker.World, fs *vfs.MemFS, crashes int) (*check
 // inspect starts a node on what is left and drains the world of that moment.
 func (p *plant) inspect(w *checker.World, fs vfs.FS) []string {
 	m := mustBoot(p.t, p.config, fs)
-	w.Use(m.network.Dial)
+	w.Use(m.dial)
 	faults := w.Drain(p.limit)
 	w.Hang()
 	m.down()

@@ -161,7 +161,7 @@ func TestTheGatewayMakesClientsOfThoseWhoSpeakLines(t *testing.T) {
 			t.Fatalf("heard %q, %v; want %q", got, err, want)
 		}
 	}
-	say("CONN", "ECT liner\nSUB to/#\n")
+	say("CO", "NNECT liner\nSUB to/#\n")
 	hear("OK")
 	hear("SUBBED")
 	if out, code := b.Command(t, "clients", "show", "liner"); code != 0 || !strings.Contains(out, "liner") {

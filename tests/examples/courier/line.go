@@ -48,8 +48,11 @@ func (l *line) greet() error {
 		return err
 	}
 	var ack mqtt.Connack
-	if err := ack.Decode(h, body, mqtt.V311); err != nil || ack.Code != 0 {
-		return fmt.Errorf("the other broker refuses: %v %v", ack.Code, err)
+	if err := ack.Decode(h, body, mqtt.V311); err != nil {
+		return fmt.Errorf("the other broker's CONNACK: %w", err)
+	}
+	if ack.Code != 0 {
+		return fmt.Errorf("the other broker refuses: %v", ack.Code)
 	}
 	want := mqtt.Subscribe{ID: 1, Subscriptions: []mqtt.Subscription{{Filter: string(l.in)}}}
 	return l.put(want.Append(nil, mqtt.V311))

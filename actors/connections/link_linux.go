@@ -69,6 +69,11 @@ func (l *socketLink) happened(events uint32, watcher interface{ Ready() }) {
 		news |= atEnd
 	}
 	l.news.Or(news)
+	if watcher == nil { // Watch may have come, and seen no news, since the poller looked
+		l.p.mu.Lock()
+		watcher = l.watcher
+		l.p.mu.Unlock()
+	}
 	if watcher != nil && l.uses.Load()&shut == 0 {
 		watcher.Ready()
 	}

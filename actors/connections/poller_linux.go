@@ -153,15 +153,15 @@ func (p *poller) wait(events []unix.EpollEvent) int {
 	}
 }
 
-// polled is how a connection is held that the poller reads; nil: it cannot.
-func (p *poller) polled(t Transport) Polled {
+// polled is how a connection is held that the poller reads; nil: a goroutine has to.
+func (p *poller) polled(t Transport) (Polled, error) {
 	raw, ok := t.(*rawTransport)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	l, err := p.take(raw)
 	if err != nil {
-		return nil // a goroutine reads it
+		return nil, err
 	}
-	return l
+	return l, nil
 }

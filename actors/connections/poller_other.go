@@ -11,5 +11,5 @@ func newPoller() (*poller, error) { return nil, errors.New("this system has no e
 
 func (*poller) close() {}
 
-// polled is how a connection is held that the poller reads; nil: it cannot.
-func (*poller) polled(Transport) Polled { return nil }
+// polled is how a connection is held that the poller reads; nil: a goroutine has to.
+func (*poller) polled(Transport) (Polled, error) { return nil, nil }

@@ -45,7 +45,10 @@ func (rt *Runtime) unwaited(t Transport) Link {
 		}
 	default:
 		if poller := rt.poller(); poller != nil {
-			if p := poller.polled(t); p != nil {
+			p, err := poller.polled(t)
+			if err != nil {
+				rt.Log.Warn("a goroutine reads a connection", "peer", t.RemoteAddr().String(), "error", err)
+			} else if p != nil {
 				return p
 			}
 		}

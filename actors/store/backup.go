@@ -14,6 +14,9 @@ import (
 // until the store has replaced them.
 func (d *Disk) Backup(dir string) error {
 	return d.reading(func() error {
+		if (&files{d.opts.FS, d}).inside(dir) {
+			return fmt.Errorf("backup: %s is inside the store's own folder: name another", dir)
+		}
 		if exists(d.opts.FS, dir) {
 			return fmt.Errorf("backup: %s is there already: name a folder that is not", dir)
 		}

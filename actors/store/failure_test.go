@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -148,6 +149,31 @@ func TestAFailedStoreSaysSoAndAnswersEverybody(t *testing.T) {
 	var fail *failure
 	if err := d.Backup("elsewhere"); !errors.As(err, &fail) {
 		t.Errorf("Backup of a failed store: %v", err)
+	}
+}
+
+func TestABackupThatFailsIsNoFailureOfTheStore(t *testing.T) {
+	var refuse atomic.Bool
+	d := start(t, options(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if refuse.Load() && strings.HasPrefix(op.Path, "elsewhere") {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))))
+	defer d.stop(t)
+	refuse.Store(true)
+	if err := d.Backup("elsewhere/backup"); !errors.Is(err, errorfs.ErrInjected) {
+		t.Errorf("Backup to where nothing can be written: %v", err)
+	}
+	if err := d.Backup(d.opts.Dir + "/backup"); err == nil {
+		t.Error("a backup can be made inside the store")
+	}
+	refuse.Store(false)
+	if err := d.commit(t, func(o *Ops) { o.DropRetained("a") }); err != nil || d.Refusing() {
+		t.Errorf("behind a backup that failed, the store takes nothing: %v, %+v", err, d.State())
+	}
+	if err := d.Backup("elsewhere/backup"); err != nil {
+		t.Errorf("the next backup: %v", err)
 	}
 }
 

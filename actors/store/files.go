@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -29,13 +30,20 @@ var _ vfs.FS = (*files)(nil)
 func (f *files) frozen() bool { return f.disk.failure.Load() != nil }
 
 // met notes an error of an operation that pebble does not survive, and tells
-// whether it is to be reported as done.
+// whether it is to be reported as done. An error of a backup, which is outside the
+// store's folder, is none of the store's: whoever wants the backup gets it.
 func (f *files) met(op, name string, err error) bool {
-	if err == nil || f.table(name) {
+	if err == nil || f.table(name) || !f.inside(name) {
 		return false
 	}
 	f.disk.fail(reasonDisk, fmt.Errorf("%s %s: %w", op, f.FS.PathBase(name), err))
 	return true
+}
+
+// inside tells whether a name is that of the store's folder, or of something in it.
+func (f *files) inside(name string) bool {
+	dir, name := f.FS.PathJoin(f.disk.opts.Dir), f.FS.PathJoin(name)
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(f.FS.PathJoin(dir, "x"), "x"))
 }
 
 // table tells whether a file is one that pebble can do without.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,9 @@ func (w *watching) Watch(ctx context.Context, changed func(Selector)) error {
 
 func TestChangesThatModulesHearOfAreAnnounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int32
 		w := &watching{*says("w", Allow), func(ctx context.Context, changed func(Selector)) error {
-			if calls++; calls < 3 {
+			if calls.Add(1) < 3 {
 				return errDown
 			}
 			changed(Selector{Username: "u"})
@@ -35,13 +36,13 @@ func TestChangesThatModulesHearOfAreAnnounced(t *testing.T) {
 		go c.Run(ctx)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if calls != 2 {
-			t.Errorf("%d calls before the pause is over", calls)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("%d calls before the pause is over", n)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if calls != 3 || len(told) != 1 || told[0] != (Selector{Username: "u"}) {
-			t.Errorf("%d calls, told %v", calls, told)
+		if calls.Load() != 3 || len(told) != 1 || told[0] != (Selector{Username: "u"}) {
+			t.Errorf("%d calls, told %v", calls.Load(), told)
 		}
 		cancel()
 		synctest.Wait()

@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +16,15 @@ func TestNodesThatAllStartAnewFindEachOtherByWhatTheyWereTold(t *testing.T) {
 	for _, left := range []bool{false, true} {
 		t.Run(fmt.Sprintf("left=%t", left), func(t *testing.T) {
 			bubble(t, func(t *testing.T, network *clustertest.Network) {
+				var mu sync.Mutex
 				told := map[string][]cluster.Candidate{}
 				life := func(name string) *rig {
 					return newRig(t, network, name, func(o *Options) {
-						o.OnKnown = func(list []cluster.Candidate) { told[name] = list }
+						o.OnKnown = func(list []cluster.Candidate) {
+							mu.Lock()
+							defer mu.Unlock()
+							told[name] = list
+						}
 					}).start()
 				}
 				a, b, c := life("a"), life("b"), life("c")
@@ -33,7 +39,9 @@ func TestNodesThatAllStartAnewFindEachOtherByWhatTheyWereTold(t *testing.T) {
 				b.stop()
 				c.stop()
 
+				mu.Lock()
 				before := map[string][]cluster.Candidate{"a": told["a"], "b": told["b"], "c": told["c"]}
+				mu.Unlock()
 				a, b, c = life("a"), life("b"), life("c")
 				defer a.stop()
 				defer b.stop()

@@ -33,5 +33,15 @@ func explain(r *Request) Result {
 	if err != nil {
 		return refused(err)
 	}
-	return slicePage(r, lines, func(b *strings.Builder, line string) { fmt.Fprintln(b, safe(line)) })
+	rows := make([]explained, len(lines))
+	for i, line := range lines {
+		rows[i].Result = line
+	}
+	return slicePage(r, rows, func(b *strings.Builder, e explained) { fmt.Fprintln(b, safe(e.Result)) })
+}
+
+// explained is a line of an explanation: in JSON all rows are objects, and as a table
+// one that is called result is printed as it is.
+type explained struct {
+	Result string `json:"result"`
 }

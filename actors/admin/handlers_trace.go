@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"emqttd/actors/system/trace"
+	"emqttd/protocol/topic"
 )
 
 func traceHandler() *Handler {
@@ -49,10 +52,30 @@ func traceOne(r *Request, k trace.Kind, what, file string) Result {
 		}
 		return Result{Text: fmt.Sprintf("stop tracing %s %s successfully.\n", k, safe(what))}
 	}
-	if err := r.Sources.Trace.Start(k, what, r.Sources.Path(file)); err != nil {
+	err := traceable(k, what)
+	if err == nil {
+		err = r.Sources.Trace.Start(k, what, r.Sources.Path(file))
+	}
+	if err != nil {
 		return Result{Text: fmt.Sprintf("trace %s %s error: %v\n", k, safe(what), err), ExitCode: ExitFailed}
 	}
 	return Result{Text: fmt.Sprintf("trace %s %s successfully.\n", k, safe(what))}
+}
+
+// traceable refuses what no packet can ever have: its trace would stay empty.
+func traceable(k trace.Kind, what string) error {
+	switch k {
+	case trace.Topic:
+		if err := topic.CheckName(topic.Name(what)); err != nil {
+			return fmt.Errorf("expected one topic, without wildcards: %w", err)
+		}
+	case trace.IP:
+		if _, err := netip.ParseAddr(what); err != nil {
+			return errors.New("expected an IP address")
+		}
+	case trace.Client: // it may be anything
+	}
+	return nil
 }
 
 func logHandler() *Handler {

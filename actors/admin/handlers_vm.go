@@ -162,5 +162,5 @@ func show(r *Request) Result {
 
 // set says why it changes nothing.
 func set(*Request) Result {
-	return Result{Text: "Error: settings are changed in etc/emq.conf, and in force from the next start on\n", ExitCode: ExitFailed}
+	return Result{Text: "Error: settings are changed with conf set: emqttd_ctl conf set <Key> <Value>\n", ExitCode: ExitFailed}
 }

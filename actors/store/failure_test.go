@@ -155,7 +155,7 @@ func TestAFailedStoreSaysSoAndAnswersEverybody(t *testing.T) {
 func TestABackupThatFailsIsNoFailureOfTheStore(t *testing.T) {
 	var refuse atomic.Bool
 	d := start(t, options(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if refuse.Load() && strings.HasPrefix(op.Path, "elsewhere") {
+		if refuse.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.HasPrefix(op.Path, "elsewhere") {
 			return errorfs.ErrInjected
 		}
 		return nil

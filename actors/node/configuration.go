@@ -27,6 +27,15 @@ func (n *Node) openConfiguration() (err error) {
 	return err
 }
 
+// Reload reads the configuration again, as emqttd_ctl conf reload does; the log says what
+// became of it. It blocks until then.
+func (n *Node) Reload(by string) {
+	// The owner logs what it accepts and refuses, but not that it cannot be asked.
+	if _, err := n.conf.Do(configuration.Request{Verb: configuration.Reload, By: by}); err != nil {
+		n.log.Warn("the configuration is not read again", "by", by, "error", err)
+	}
+}
+
 // parts are those of the node that take other settings while it runs, each with its
 // keys. TestEveryLiveKeyIsOfAPart holds them against the registry of keys.
 func (n *Node) parts() []configuration.Part {

@@ -47,6 +47,8 @@ const helpText = usageLine + `
   -c FILE     the emq.conf to use. Default: $EMQ_HOME/etc/emq.conf, or etc/emq.conf beside the folder of the program.
               Relative paths in it start at $EMQ_HOME, or at the folder that holds the etc/ of that file.
 
+  SIGHUP reads the configuration of a running node again, as emqttd_ctl conf reload does.
+
   WAIT_FOR_ERLANG   seconds that start waits for the node to answer; 15 when it is not set
 `
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -288,6 +289,68 @@ func TestForegroundOutlivesTheReaderOfItsLog(t *testing.T) {
 	h.expect("stop", 0, "ok\n")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHangupReadsTheConfigurationAgain: SIGHUP does not end the node, and what has been
+// edited is in force; a mistake changes nothing.
+func TestHangupReadsTheConfigurationAgain(t *testing.T) {
+	if len(reloadSignals) == 0 {
+		t.Skip("this system has no such signal")
+	}
+	h := newHome(t)
+	cmd := h.command("foreground")
+	var out bytes.Buffer
+	steps := []string{"emqttd is running", "configuration refused", "configuration accepted"}
+	log, pipe := io.Pipe()
+	cmd.Stderr = pipe
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if the test fails; after Wait it does nothing
+	seen := make(chan string, 3)
+	go func() {
+		lines := bufio.NewScanner(log)
+		for lines.Scan() {
+			fmt.Fprintln(&out, lines.Text())
+			if len(steps) > 0 && strings.Contains(lines.Text(), steps[0]) {
+				seen <- steps[0]
+				steps = steps[1:]
+			}
+		}
+		close(seen)
+	}()
+	good, err := os.ReadFile(h.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{"mqtt.max_packet_sice = 1KB\n", "mqtt.max_packet_size = 1KB\n"} {
+		select {
+		case <-seen:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the log does not say it")
+		}
+		if err := os.WriteFile(h.conf, append(bytes.Clone(good), more...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(reloadSignals[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-seen:
+	case <-time.After(30 * time.Second):
+		t.Error("what was edited is not accepted")
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait()
+	_ = pipe.Close()
+	for range seen { // until all of the log is read
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

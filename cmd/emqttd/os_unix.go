@@ -11,7 +11,10 @@ import (
 )
 
 // stopSignals end the node in order.
-var stopSignals = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP}
+var stopSignals = []os.Signal{unix.SIGTERM, unix.SIGINT}
+
+// reloadSignals have it read its configuration again.
+var reloadSignals = []os.Signal{unix.SIGHUP}
 
 // ignoredSignals are not for us: with SIGPIPE a reader of our log that goes away would end the broker.
 var ignoredSignals = []os.Signal{unix.SIGPIPE}

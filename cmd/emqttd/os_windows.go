@@ -9,6 +9,9 @@ import (
 // stopSignals end the node in order.
 var stopSignals = []os.Signal{os.Interrupt}
 
+// reloadSignals is empty: emqttd_ctl conf reload is for all systems.
+var reloadSignals = []os.Signal{}
+
 var ignoredSignals = []os.Signal{}
 
 // canDaemonise is false: a process in the background is a service here, and this version has none.

@@ -44,6 +44,9 @@ type broker interface {
 	Done() <-chan struct{}
 	// StopRequested receives a value when an operator asks the node to stop.
 	StopRequested() <-chan struct{}
+	// Reload reads the configuration again, as emqttd_ctl conf reload does, and logs
+	// what became of it.
+	Reload(by string)
 }
 
 // bootOptions are what the node gets from this process.
@@ -81,6 +84,11 @@ func (a *app) serve(m mode) int {
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, stopSignals...)
 	defer signal.Stop(stop)
+	reload := make(chan os.Signal, 1)
+	if len(reloadSignals) > 0 { // none would mean all
+		signal.Notify(reload, reloadSignals...)
+		defer signal.Stop(reload)
+	}
 	gaveUp := make(chan error, 1)
 	options := bootOptions{logger: log, conf: a.loaded, boot: func(string) {}, giveUp: func(err error) {
 		select {
@@ -98,6 +106,18 @@ func (a *app) serve(m mode) int {
 	}
 	options.boot(fmt.Sprintf("emqttd %s is running now", version))
 	log.Info("emqttd is running", "version", version, "node", a.config.Node.Name, "pid", os.Getpid(), "conf", a.file)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for {
+			select {
+			case sig := <-reload:
+				node.Reload(sig.String())
+			case <-ended:
+				return
+			}
+		}
+	}()
 	return a.wait(log, node, stop, gaveUp)
 }
 

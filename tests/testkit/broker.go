@@ -3,14 +3,18 @@ package testkit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"emqttd/actors/node"
 	"emqttd/actors/plugins"
+	"emqttd/actors/system/logging"
 	"emqttd/config"
 )
 
@@ -27,6 +31,7 @@ type Broker struct {
 	Config  *config.Config
 	Network *Network // of the listener Memory
 	GaveUp  chan error
+	File    string // its emq.conf, of StartFrom
 	t       testing.TB
 	log     *syncBuffer
 }
@@ -46,25 +51,59 @@ func StartWith(t testing.TB, more []*plugins.Plugin, change ...func(*config.Conf
 	for _, f := range change {
 		f(b.Config)
 	}
-	log := &syncBuffer{}
-	b.log = log
-	n, err := node.Start(b.Config, node.Options{
-		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
-		Plugins: more,
-		Sockets: map[string]net.Listener{Memory: b.Network},
-		OnGiveUp: func(err error) {
-			select {
-			case b.GaveUp <- err:
-			default:
-			}
-		},
-	})
+	b.log = &syncBuffer{}
+	b.start(node.Options{Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelWarn})), Plugins: more})
+	return b
+}
+
+// StartFrom starts a node from an emq.conf with these lines, in a home of its own,
+// so that its configuration can be changed while it runs. It has the listeners of
+// Start, and the log of the real program.
+func StartFrom(t testing.TB, more []*plugins.Plugin, lines ...string) *Broker {
+	t.Helper()
+	home := t.TempDir()
+	file := filepath.Join(home, "etc", "emq.conf")
+	text := "node.dist_listen = 127.0.0.1:0\nnode.dist_advertise = 127.0.0.1:0\n"
+	for _, l := range []string{TCP, Memory, API} {
+		text += "listener." + l + " = 127.0.0.1:0\n"
+	}
+	text += strings.Join(lines, "\n") + "\n"
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	loaded, problems := config.Read(config.Sources{File: file})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := &Broker{Config: loaded.Config, Network: NewNetwork(), GaveUp: make(chan error, 1), File: file, t: t, log: &syncBuffer{}}
+	log, err := logging.Open(b.Config, b.log)
 	if err != nil {
-		t.Fatalf("start a node: %v", err)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.start(node.Options{Logger: log.Logger, Conf: loaded, Plugins: more})
+	return b
+}
+
+func (b *Broker) start(o node.Options) {
+	b.t.Helper()
+	o.Version, o.Sockets = "test", map[string]net.Listener{Memory: b.Network}
+	o.OnGiveUp = func(err error) {
+		select {
+		case b.GaveUp <- err:
+		default:
+		}
+	}
+	n, err := node.Start(b.Config, o)
+	if err != nil {
+		b.t.Fatalf("start a node: %v", err)
 	}
 	b.Node = n
-	t.Cleanup(func() { b.stop(log) })
-	return b
+	b.t.Cleanup(func() { b.stop(b.log) })
 }
 
 // Config is the configuration that Start starts from. EMQTTD_TEST_READER=epoll in

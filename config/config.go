@@ -64,7 +64,7 @@ type Node struct {
 	// MemoryLimit is how much memory the node keeps below, in bytes; 0 is what
 	// GOMEMLIMIT says, or three quarters of what there is.
 	MemoryLimit int `conf:"memory_limit" validate:"omitempty,min=33554432"`
-	// Reader is goroutine or epoll: who waits for what clients of plain TCP send.
+	// Reader is goroutine, epoll, or auto: who waits for what clients of plain TCP send.
 	Reader string `conf:"reader"`
 	// Home is the folder at which relative paths start: EMQ_HOME, or the folder
 	// that holds the `etc/` of the emq.conf that was loaded. Empty, in a

@@ -66,9 +66,9 @@ func nodeKeys() []Key {
 					"then refuses new clients. 0 is what GOMEMLIMIT says, or else three quarters of what the container or the machine has.",
 			},
 			Key{
-				Name: "node.reader", Kind: Enum, Values: []string{"goroutine", "epoll"}, Default: "goroutine",
-				Doc: "Who waits for what clients of plain TCP send: a goroutine for each, or epoll for all of them, which takes less memory " +
-					"and is there on Linux only. TLS, WebSocket and listeners with a rate_limit always have goroutines.",
+				Name: "node.reader", Kind: Enum, Values: []string{"auto", "epoll", "goroutine"}, Default: "auto",
+				Doc: "Who waits for what clients of plain TCP send: a goroutine for each, or epoll for all of them, which takes half the memory " +
+					"and is there on Linux only; auto is epoll where it is. TLS, WebSocket and listeners with a rate_limit always have goroutines.",
 			},
 			Key{
 				Name: "node.dist_listen", Kind: Address, Default: "127.0.0.1:6369",

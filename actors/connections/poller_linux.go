@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// HasEpoll says whether a Runtime can do what Epoll asks for on this system.
+const HasEpoll = true
+
 // poller tells socketLinks when they may be read or written, from one goroutine
 // for all of them. It is edge-triggered: the kernel tells once what is new, and
 // whoever reads goes on until there is nothing left. So a socket is registered

@@ -4,6 +4,9 @@ package connections
 
 import "errors"
 
+// HasEpoll says whether a Runtime can do what Epoll asks for on this system.
+const HasEpoll = false
+
 // poller is there on Linux only.
 type poller struct{}
 

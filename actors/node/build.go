@@ -136,7 +136,7 @@ func (n *Node) buildConnections() error {
 		Access:        n.door.chain,
 		Metrics:       n.metrics, Log: n.log,
 		Memory: n.governor(),
-		Epoll:  n.config.Node.Reader == "epoll",
+		Epoll:  n.config.Node.Reader == "epoll" || n.config.Node.Reader == "auto" && connections.HasEpoll,
 	}
 	n.connections.Set(connectionSettings(n.config))
 	n.sessions.Join(n.mesh.net, n.connections.SessionShards)

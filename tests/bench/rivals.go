@@ -21,6 +21,7 @@ import (
 // that move packets and do nothing else.
 const (
 	emqttd          = "emqttd"
+	ourGoroutines   = "emqttd-goroutines" // with node.reader = goroutine
 	mosquitto       = "mosquitto"
 	mochi           = "mochi"
 	nats            = "nats"
@@ -93,7 +94,10 @@ func (r *rivals) start(ctx context.Context, name string, settings []string) (*ri
 func (r *rivals) command(b *rival, dist string, settings []string) (*exec.Cmd, error) {
 	tcp, ws := "127.0.0.1:"+b.tcp, "127.0.0.1:"+b.ws
 	switch b.name {
-	case emqttd:
+	case emqttd, ourGoroutines:
+		if b.name == ourGoroutines {
+			settings = append(settings[:len(settings):len(settings)], "node.reader = goroutine")
+		}
 		conf := filepath.Join(b.dir, "etc", "emq.conf")
 		text := fmt.Sprintf(ourConf, dist, b.tcp, b.ws, b.api) + strings.Join(append(settings, ""), "\n")
 		program, err := filepath.Abs(filepath.Join(r.bin, "emqttd"))
@@ -144,7 +148,7 @@ func (b *rival) stop() error {
 	late := time.AfterFunc(10*time.Second, func() { _ = b.cmd.Process.Kill() })
 	defer late.Stop()
 	err := b.cmd.Wait()
-	if b.name == emqttd && err != nil {
+	if (b.name == emqttd || b.name == ourGoroutines) && err != nil {
 		err = fmt.Errorf("the node ended with %w\n%s", err, b.log.Bytes())
 	} else {
 		err = nil // how others end is not our concern

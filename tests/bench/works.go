@@ -72,7 +72,7 @@ var pairFigures = []figure{messageRate, messageCPU, latencyP50, latencyP99, lost
 var works = []work{
 	{
 		name: "pairs QoS 0", args: "pair -c 50 -q 0 --warm 500ms --for 2s", short: "pair -c 3 -q 0 --warm 20ms --for 100ms",
-		others: []string{mosquitto, nats}, beside: []string{mochi, floorGoroutines, floorEpoll}, shown: pairFigures,
+		others: []string{mosquitto, nats}, beside: []string{ourGoroutines, mochi, floorGoroutines, floorEpoll}, shown: pairFigures,
 		goals: []goal{atMost(messageCPU, 1, nats), atLeast(messageRate, 10, mosquitto)},
 	},
 	{
@@ -87,7 +87,7 @@ var works = []work{
 	},
 	{
 		name: "fan-in 500 to 5, QoS 0", args: "pair -c 500 --subs 5 --window 20 -q 0 --warm 500ms --for 2s", short: "pair -c 6 --subs 2 -q 0 --warm 20ms --for 100ms",
-		others: []string{nats}, beside: []string{mosquitto, mochi, floorGoroutines, floorEpoll}, shown: pairFigures,
+		others: []string{nats}, beside: []string{ourGoroutines, mosquitto, mochi, floorGoroutines, floorEpoll}, shown: pairFigures,
 		goals: []goal{atMost(messageCPU, 1, nats)},
 	},
 	{
@@ -97,7 +97,7 @@ var works = []work{
 	},
 	{
 		name: "fan-out 1 to 1,000", args: "fan -c 1000 --rounds 200", short: "fan -c 30 --rounds 5",
-		others: []string{mosquitto}, beside: []string{mochi, nats, floorGoroutines, floorEpoll}, shown: []figure{fanComplete, fanCPU, lostOnes},
+		others: []string{mosquitto}, beside: []string{ourGoroutines, mochi, nats, floorGoroutines, floorEpoll}, shown: []figure{fanComplete, fanCPU, lostOnes},
 		goals: []goal{atMost(fanCPU, 1, mosquitto)},
 	},
 	{
@@ -107,22 +107,22 @@ var works = []work{
 	},
 	{
 		name: "round trip, 100 pairs", args: "rtt -c 100 --warm 500ms --for 2s", short: "rtt -c 5 --warm 20ms --for 100ms",
-		others: []string{mosquitto}, beside: []string{mochi, nats, floorGoroutines, floorEpoll},
+		others: []string{mosquitto}, beside: []string{ourGoroutines, mochi, nats, floorGoroutines, floorEpoll},
 		shown: []figure{tripRate, tripP50, tripP99, messageCPU}, goals: []goal{atMost(tripP50, 1, mosquitto)},
 	},
 	{
 		name: "round trip, 1 pair", args: "rtt -c 1 --warm 500ms --for 2s", short: "rtt -c 1 --warm 20ms --for 100ms",
-		others: []string{mosquitto}, beside: []string{mochi, nats, floorGoroutines, floorEpoll}, runs: 5,
+		others: []string{mosquitto}, beside: []string{ourGoroutines, mochi, nats, floorGoroutines, floorEpoll}, runs: 5,
 		shown: []figure{tripRate, tripP50, tripP99, messageCPU}, goals: []goal{atMost(tripP50, 1.1, mosquitto)},
 	},
 	{
 		name: "20,000 messages a second", args: "pair -c 50 -q 0 --mode rate --rate 20000 --warm 500ms --for 2s", short: "pair -c 5 -q 0 --mode rate --rate 2000 --warm 20ms --for 100ms",
-		others: []string{mosquitto, mochi, nats}, beside: []string{floorGoroutines, floorEpoll}, runs: 5,
+		others: []string{mosquitto, mochi, nats}, beside: []string{ourGoroutines, floorGoroutines, floorEpoll}, runs: 5,
 		shown: []figure{messageCPU, latencyP50, latencyP99, lostOnes}, goals: []goal{atMost(latencyP99, 1.5, bestOther)},
 	},
 	{
 		name: "10,000 connections", args: "conn -c 10000 -t dev/%i -q 0 --settle 2s --hold 100ms", short: "conn -c 50 -t dev/%i --settle 50ms --hold 10ms",
-		others: []string{mosquitto}, beside: []string{mochi, nats}, shown: []figure{connectRate, connectCPU, idleMemory},
+		others: []string{mosquitto}, beside: []string{ourGoroutines, mochi, nats}, shown: []figure{connectRate, connectCPU, idleMemory},
 		goals: []goal{atLeast(connectRate, 0.8, mosquitto), atMost(idleMemory, 2.5, "")},
 	},
 	{

@@ -3,11 +3,9 @@ package wasm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -25,62 +23,43 @@ type host struct {
 	limits   Limits
 	runtime  wazero.Runtime
 	module   wazero.CompiledModule
-	ctx      context.Context
-	running  sync.WaitGroup
-	jobs     chan *job
-	hooks    chan hooks.Point
+	ctx      context.Context // of the runtime and its instances
+	cancel   context.CancelFunc
+	watching sync.WaitGroup
+	all      []*instance
+	idle     chan *instance       // who takes one out owns it
+	hooks    map[hooks.Point]bool // what they ask to be called at
 	died     chan error
 }
 
-// job is a call of a hook on its way through an instance.
-type job struct {
-	record  []byte // what happens; then, if it was changed, what shall
-	verdict uint32
-	done    chan struct{}
-	timer   *time.Timer
-}
-
-var jobs = sync.Pool{New: func() any { return &job{done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)} }}
-
-// The verdicts of done.
+// The verdicts of next.
 const (
 	verdictContinue = iota
 	verdictStop
 	verdictChanged
 )
 
-// instance is one of them, as its host functions know it.
-type instance struct {
-	host    *host
-	ready   chan struct{} // closed at the first next
-	once    sync.Once
-	current *job
-}
+var (
+	errEnded   = errors.New("the instance ended by itself")
+	errOutside = errors.New("the module named memory that it does not have")
+	errLate    = errors.New("a call took longer than " + timeKey)
+)
 
-type instanceKey struct{}
+// The results of next that are no length: there is no more work, and, as a bit beside
+// the length, that the buffer is too short.
+const (
+	end      = 1<<32 - 1
+	tooShort = 1 << 31
+)
 
-var errEnded = errors.New("the instance ended by itself")
-
-// run runs one instance until it dies or the plugin ends.
-func (h *host) run(number int, ready chan struct{}) {
-	defer h.running.Done()
-	ctx, cancel := context.WithCancel(h.ctx)
-	defer cancel()
-	i := &instance{host: h, ready: ready}
-	config := wazero.NewModuleConfig().WithName(fmt.Sprintf("%s/%d", h.name, number)).WithSysWalltime().WithSysNanotime()
-	m, err := h.runtime.InstantiateModule(context.WithValue(ctx, instanceKey{}, i), h.module, config)
-	if m != nil {
-		_ = m.Close(context.Background()) // its memory is all it has
-	}
+// fail crashes the plugin, unless it ends.
+func (h *host) fail(err error) {
 	if h.ctx.Err() != nil {
 		return
 	}
-	if err == nil {
-		err = errEnded
-	}
 	select {
 	case h.died <- err:
-	default: // it is known that one has died
+	default: // it is known that something has to be ended
 	}
 }
 
@@ -91,24 +70,22 @@ func (h *host) export() error {
 	for _, f := range []struct {
 		name            string
 		params, results int
-		call            func(ctx context.Context, i *instance, m api.Module, s []uint64)
+		call            func(i *instance, m api.Module, s []uint64)
 	}{
-		{"hook", 1, 0, func(_ context.Context, i *instance, _ api.Module, s []uint64) { i.hook(u32(s[0])) }},
-		{"next", 2, 1, func(ctx context.Context, i *instance, m api.Module, s []uint64) {
-			s[0] = uint64(i.next(ctx, m, u32(s[0]), u32(s[1])))
-		}},
-		{"done", 3, 0, func(_ context.Context, i *instance, m api.Module, s []uint64) {
+		{"hook", 1, 0, func(i *instance, _ api.Module, s []uint64) { i.hook(u32(s[0])) }},
+		{"next", 5, 1, func(i *instance, m api.Module, s []uint64) {
 			i.done(m, u32(s[0]), u32(s[1]), u32(s[2]))
+			s[0] = uint64(i.next(m, u32(s[3]), u32(s[4])))
 		}},
-		{"log", 3, 0, func(_ context.Context, i *instance, m api.Module, s []uint64) {
+		{"log", 3, 0, func(i *instance, m api.Module, s []uint64) {
 			i.print(m, u32(s[0]), u32(s[1]), u32(s[2]))
 		}},
-		{"setting", 4, 1, func(_ context.Context, i *instance, m api.Module, s []uint64) {
+		{"setting", 4, 1, func(i *instance, m api.Module, s []uint64) {
 			s[0] = uint64(i.setting(m, u32(s[0]), u32(s[1]), u32(s[2]), u32(s[3])))
 		}},
 	} {
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, s []uint64) {
-			f.call(ctx, of(ctx), m, s)
+			f.call(of(ctx), m, s)
 		}), words(f.params), words(f.results)).Export(f.name)
 	}
 	_, err := b.Instantiate(h.ctx)
@@ -120,61 +97,11 @@ func u32(x uint64) uint32 { return api.DecodeU32(x) }
 // words is a list of n 32-bit integers.
 func words(n int) []api.ValueType { return slices.Repeat([]api.ValueType{api.ValueTypeI32}, n) }
 
-func of(ctx context.Context) *instance { return ctx.Value(instanceKey{}).(*instance) }
-
 // hook notes a point; those behind the first next are too late.
 func (i *instance) hook(at uint32) {
-	if at <= uint32(hooks.MessageAcked) {
-		select {
-		case i.host.hooks <- hooks.Point(at):
-		default: // every instance names the same ones
-		}
+	if at <= uint32(hooks.MessageAcked) && !i.ready {
+		i.host.hooks[hooks.Point(at)] = true
 	}
-}
-
-// end is what next returns when there is no more work.
-const end = 1<<32 - 1
-
-// next waits for a call and writes its record into the module's buffer. If there
-// is not room enough it returns how much is needed, with the highest bit set, and
-// the same call comes again.
-func (i *instance) next(ctx context.Context, m api.Module, at, room uint32) uint32 {
-	i.once.Do(func() { close(i.ready) })
-	if i.current == nil {
-		select {
-		case i.current = <-i.host.jobs:
-		case <-ctx.Done():
-			return end
-		}
-	}
-	record := i.current.record
-	if n := uint32(len(record)); n > room {
-		return n | 1<<31
-	}
-	if !m.Memory().Write(at, record) {
-		panic(errOutside)
-	}
-	return uint32(len(record))
-}
-
-var errOutside = errors.New("the module named memory that it does not have")
-
-// done answers the call. A record that is no message leaves it as it was.
-func (i *instance) done(m api.Module, verdict, at, n uint32) {
-	j := i.current
-	if j == nil {
-		panic(errors.New("the module answered a call that it did not have"))
-	}
-	i.current = nil
-	if verdict == verdictChanged {
-		record, ok := m.Memory().Read(at, n)
-		if !ok {
-			panic(errOutside)
-		}
-		j.record = append(j.record[:0], record...)
-	}
-	j.verdict = verdict
-	j.done <- struct{}{}
 }
 
 const maxLine = 1024
@@ -204,39 +131,6 @@ func (i *instance) setting(m api.Module, key, n, at, room uint32) uint32 {
 		panic(errOutside)
 	}
 	return uint32(len(v))
-}
-
-// call has an instance judge a record. If none does in time the thing passes, and
-// the plugin crashes: an instance that holds up one call holds up all. mine tells
-// whether the job is the caller's again.
-func (h *host) call(j *job) (verdict uint32, mine bool) {
-	j.timer.Reset(h.limits.Time)
-	select {
-	case h.jobs <- j:
-	case <-j.timer.C:
-		h.tooLate()
-		return verdictContinue, true
-	case <-h.ctx.Done():
-		return verdictContinue, true
-	}
-	select {
-	case <-j.done:
-		j.timer.Stop()
-		return j.verdict, true
-	case <-j.timer.C:
-		h.tooLate()
-	case <-h.ctx.Done():
-	}
-	return verdictContinue, false
-}
-
-var errLate = errors.New("a call took longer than " + timeKey)
-
-func (h *host) tooLate() {
-	select {
-	case h.died <- errLate:
-	default: // it is known that one has to be ended
-	}
 }
 
 // function is what is called at a point.

@@ -16,6 +16,15 @@ import (
 
 const fields = 6
 
+// recordSize is the length of a record.
+func recordSize(c *hooks.Client, m *protocol.Message, reason string) int {
+	n := 4 + 4*fields + len(c.ID) + len(c.Username) + len(c.Peer) + len(reason)
+	if m != nil {
+		n += len(m.Topic) + len(m.Payload)
+	}
+	return n
+}
+
 // appendRecord appends a record. m may be nil.
 func appendRecord(b []byte, at hooks.Point, c *hooks.Client, m *protocol.Message, reason string) []byte {
 	var qos, flags byte
@@ -74,13 +83,12 @@ func filterOf(s *hooks.Subscription) *protocol.Message {
 
 // tell asks about something that is not changed.
 func (h *host) tell(at hooks.Point, c *hooks.Client, m *protocol.Message, reason string) hooks.Verdict {
-	j := jobs.Get().(*job)
-	j.record = appendRecord(j.record[:0], at, c, m, reason)
-	verdict, mine := h.call(j)
-	if mine {
-		jobs.Put(j)
+	i := h.ask(at, c, m, reason)
+	if i == nil {
+		return hooks.Continue
 	}
-	if verdict == verdictStop {
+	defer h.give(i)
+	if i.verdict == verdictStop {
 		return hooks.Stop
 	}
 	return hooks.Continue
@@ -88,21 +96,19 @@ func (h *host) tell(at hooks.Point, c *hooks.Client, m *protocol.Message, reason
 
 // publish asks about a message.
 func (h *host) publish(c *hooks.Client, m *protocol.Message) (*protocol.Message, hooks.Verdict) {
-	j := jobs.Get().(*job)
-	j.record = appendRecord(j.record[:0], hooks.MessagePublish, c, m, "")
-	verdict, mine := h.call(j)
-	next := m
-	if verdict == verdictChanged {
-		if next = changed(j.record, m); next == nil {
-			h.log.Warn("the module made something of a message that is none; it goes on as it was", "topic", string(m.Topic))
-			next = m
-		}
+	i := h.ask(hooks.MessagePublish, c, m, "")
+	if i == nil {
+		return m, hooks.Continue
 	}
-	if mine {
-		jobs.Put(j)
-	}
-	if verdict == verdictStop {
+	defer h.give(i)
+	switch i.verdict {
+	case verdictStop:
 		return m, hooks.Stop
+	case verdictChanged:
+		if next := changed(i.changed, m); next != nil {
+			return next, hooks.Continue
+		}
+		h.log.Warn("the module made something of a message that is none; it goes on as it was", "topic", string(m.Topic))
 	}
-	return next, hooks.Continue
+	return m, hooks.Continue
 }

@@ -5,22 +5,28 @@
 //
 //	module                          host
 //	  ── hook(point) ────────────────▶   once for each
-//	  ── next(buffer) ───────────────▶   waits
+//	  ── next(nothing, buffer) ──────▶   waits
 //	  ◀─────────────── a call's record
-//	  ── done(verdict, record) ──────▶   and next again
+//	  ── next(verdict, buffer) ──────▶   takes the answer, and waits for more
 //
-// Some instances of it run, each on a goroutine of its own with its own memory. One
-// call waits for one of them, but not longer than Limits.Time; then what it asked
-// about passes as if nobody had been asked, the instance is ended, and the plugin
-// crashes, which restarts it. Memory is bounded by Limits.Memory.
+// There are some instances of it, each with its own memory, which run on the goroutines
+// of those who call a hook. One call waits for one of them; if that, or the call itself,
+// takes longer than Limits.Time, what it asked about passes as if nobody had been
+// asked, the instance is ended, and the plugin crashes, which restarts it. Memory is
+// bounded by Limits.Memory.
+//
+// That a module can be ended costs much of a call: at each turn of a loop, and where
+// most functions begin, it asks whether it is to go on.
 package wasm
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -131,21 +137,16 @@ func start(e *plugins.Env, code []byte, l Limits) error {
 		WithMemoryLimitPages(uint32((l.Memory + 65535) >> 16)).WithCompilationCache(compiled())
 	h := &host{
 		name: e.Name, log: e.Log, settings: e.Settings, limits: l, runtime: wazero.NewRuntimeWithConfig(ctx, config),
-		ctx: ctx, jobs: make(chan *job), hooks: make(chan hooks.Point, 16), died: make(chan error, l.Instances),
+		ctx: ctx, cancel: cancel, idle: make(chan *instance, l.Instances), hooks: map[hooks.Point]bool{}, died: make(chan error, 1),
 	}
-	e.OnStop(func() {
-		cancel()
-		h.running.Wait()
-		_ = h.runtime.Close(context.Background()) // it has nothing to flush
-	})
+	e.OnStop(h.end)
 	if err := h.open(code); err != nil {
 		return err
 	}
-	points, err := h.begin()
-	if err != nil {
+	if err := h.populate(); err != nil {
 		return err
 	}
-	for _, at := range points {
+	for _, at := range slices.Sorted(maps.Keys(h.hooks)) {
 		if err := e.Hook(at, 0, h.function(at)); err != nil {
 			return err
 		}
@@ -177,40 +178,20 @@ func (h *host) open(code []byte) (err error) {
 	return nil
 }
 
-// begin starts the instances and returns what the first one hooks.
-func (h *host) begin() (points []hooks.Point, err error) {
-	for i := range h.limits.Instances {
-		h.running.Add(1)
-		ready := make(chan struct{})
-		go h.run(i, ready)
-		timeout := time.NewTimer(startTime)
-		select {
-		case <-ready:
-		case err = <-h.died:
-		case <-timeout.C:
-			err = fmt.Errorf("it does not ask for work within %v", startTime)
-		}
-		timeout.Stop()
+// populate starts the instances, and sees what they hook.
+func (h *host) populate() error {
+	for n := range h.limits.Instances {
+		i, err := h.begin(n)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		h.all = append(h.all, i)
+		h.idle <- i
 	}
-	seen := map[hooks.Point]bool{}
-	for {
-		select {
-		case at := <-h.hooks:
-			if !seen[at] {
-				seen[at] = true
-				points = append(points, at)
-			}
-		default:
-			if len(points) == 0 {
-				return nil, errors.New("the module hooks nothing")
-			}
-			return points, nil
-		}
+	if len(h.hooks) == 0 {
+		return errors.New("the module hooks nothing")
 	}
+	h.watching.Add(1)
+	go h.watch()
+	return nil
 }
-
-// startTime is how long an instance may take before it asks for work.
-const startTime = 10 * time.Second

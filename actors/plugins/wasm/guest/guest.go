@@ -67,10 +67,7 @@ type Func func(c *Call) Verdict
 func hook(point uint32)
 
 //go:wasmimport emqttd next
-func next(at unsafe.Pointer, room uint32) uint32
-
-//go:wasmimport emqttd done
-func done(verdict uint32, at unsafe.Pointer, n uint32)
+func next(verdict uint32, out unsafe.Pointer, n uint32, at unsafe.Pointer, room uint32) uint32
 
 //go:wasmimport emqttd log
 func log(level uint32, at unsafe.Pointer, n uint32)
@@ -78,27 +75,40 @@ func log(level uint32, at unsafe.Pointer, n uint32)
 //go:wasmimport emqttd setting
 func setting(key unsafe.Pointer, n uint32, at unsafe.Pointer, room uint32) uint32
 
+// The results of next that are no length: there is no more work, and, as a bit
+// beside the length, that the buffer is too short.
+const (
+	end      = 1<<32 - 1
+	tooShort = 1 << 31
+)
+
 // Run calls functions until the plugin is unloaded.
+//
+// What it does for each call is kept short, without allocations, loops and calls of
+// functions that are not inlined: the host looks at each of them whether the time is
+// over.
 func Run(functions map[Point]Func) {
-	for at := range functions {
-		hook(uint32(at))
+	var at [MessageAcked + 1]Func
+	for point, f := range functions {
+		hook(uint32(point))
+		at[point] = f
 	}
+	var c Call // one for all: it would escape to the heap
+	var v Verdict
 	buf, out := make([]byte, 4096), []byte(nil)
 	for {
-		n := next(unsafe.Pointer(unsafe.SliceData(buf)), uint32(len(buf)))
+		n := next(uint32(v), unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)), unsafe.Pointer(unsafe.SliceData(buf)), uint32(len(buf)))
 		switch {
-		case n == 1<<32-1:
+		case n == end:
 			return
-		case n&(1<<31) != 0:
-			buf = make([]byte, n&^(1<<31))
+		case n&tooShort != 0:
+			buf, v = make([]byte, n&^tooShort), Continue
 			continue
 		}
-		c := read(buf[:n])
-		v := functions[c.Point](&c)
-		if v == Changed {
-			out = write(out[:0], &c)
+		c.read(buf[:n])
+		if v = at[c.Point](&c); v == Changed {
+			out = c.write(out[:0])
 		}
-		done(uint32(v), unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)))
 	}
 }
 
@@ -122,22 +132,27 @@ func Setting(key string) (value string, ok bool) {
 	}
 }
 
-func read(b []byte) (c Call) {
+// read takes a record apart. The host has made it, so that it is whole.
+func (c *Call) read(b []byte) {
 	c.Point, c.QoS, c.Retain = Point(b[0]), b[1], b[2]&1 != 0
 	b = b[4:]
-	field := func() []byte {
-		n := binary.LittleEndian.Uint32(b)
-		f := b[4 : 4+n]
-		b = b[4+n:]
-		return f
-	}
-	text := func() string { f := field(); return unsafe.String(unsafe.SliceData(f), len(f)) }
-	c.ClientID, c.Username, c.Peer, c.Topic = text(), text(), text(), text()
-	c.Payload, c.Reason = field(), text()
-	return c
+	n := binary.LittleEndian.Uint32(b)
+	c.ClientID, b = text(b[4:], n), b[4+n:]
+	n = binary.LittleEndian.Uint32(b)
+	c.Username, b = text(b[4:], n), b[4+n:]
+	n = binary.LittleEndian.Uint32(b)
+	c.Peer, b = text(b[4:], n), b[4+n:]
+	n = binary.LittleEndian.Uint32(b)
+	c.Topic, b = text(b[4:], n), b[4+n:]
+	n = binary.LittleEndian.Uint32(b)
+	c.Payload, b = b[4:4+n:4+n], b[4+n:]
+	c.Reason = text(b[4:], binary.LittleEndian.Uint32(b))
 }
 
-func write(b []byte, c *Call) []byte {
+func text(b []byte, n uint32) string { return unsafe.String(unsafe.SliceData(b), n) }
+
+// write appends the record of c to b.
+func (c *Call) write(b []byte) []byte {
 	var flags byte
 	if c.Retain {
 		flags = 1

@@ -168,6 +168,50 @@ func TestWhatAPluginRegistersIsThereAfterLoadAndGoneAfterUnload(t *testing.T) {
 	}, full("p", func() { called++ }))
 }
 
+// slow is an actor that takes its time to start.
+type slow struct {
+	idle
+	begun, goOn chan struct{}
+}
+
+func (s slow) Start(actor.Context) error {
+	s.begun <- struct{}{}
+	<-s.goOn
+	return nil
+}
+
+func TestAHookIsNotCalledBeforeThePluginsActorsHaveStarted(t *testing.T) {
+	var part slow
+	inRig(t, func(r *rig) {
+		part.begun, part.goOn = make(chan struct{}), make(chan struct{})
+		loaded := make(chan error, 1)
+		go func() { loaded <- r.host.Load("p") }()
+		<-part.begun
+		synctest.Wait()
+		if r.hooks.Used(hooks.MessageAcked) {
+			t.Error("there is a hook, and its actor is not there yet")
+		}
+		part.goOn <- struct{}{}
+		if err := <-loaded; err != nil || !r.hooks.Used(hooks.MessageAcked) {
+			t.Errorf("loaded: %v, hooked: %t", err, r.hooks.Used(hooks.MessageAcked))
+		}
+		r.hooks.OnPanic("p", hooks.MessageAcked, "broken by a test")
+		<-part.begun
+		synctest.Wait()
+		if r.hooks.Used(hooks.MessageAcked) {
+			t.Error("after a crash there is a hook, and its actor is not there yet")
+		}
+		part.goOn <- struct{}{}
+		synctest.Wait()
+		if !r.hooks.Used(hooks.MessageAcked) {
+			t.Error("after a crash it is not hooked")
+		}
+	}, &Plugin{Name: "p", Start: func(e *Env) error {
+		e.Actor("part", kernel.NewProps(func() actor.Actor { return part }))
+		return e.Hook(hooks.MessageAcked, 0, acked(func() {}))
+	}})
+}
+
 func TestAPluginThatDoesNotStartLeavesNothing(t *testing.T) {
 	clash := full("clash", func() {})
 	ok := clash.Start

@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,11 +16,13 @@ type instance struct {
 	plugin *Plugin
 	env    *Env
 	parts  chan error // how the start of each of its actors ended
-	timer  *time.Timer
-	seen   []uint64 // calls of each hook that had ended when it was last looked at
-	stuck  int      // looks without progress
-	ending bool     // its actors end because it does
-	failed bool     // something went wrong; if it ends now, it is given up
+	// complete is told when they have, and the hooks are in force.
+	complete chan error
+	timer    *time.Timer
+	seen     []uint64 // calls of each hook that had ended when it was last looked at
+	stuck    int      // looks without progress
+	ending   bool     // its actors end because it does
+	failed   bool     // something went wrong; if it ends now, it is given up
 }
 
 // crashed tells an instance that a hook of its plugin panicked, or that the plugin
@@ -50,7 +51,7 @@ func (i *instance) Start(c actor.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, self: c.Self().Id, Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
+	i.env = &Env{Ground: i.host.ground, Name: i.plugin.Name, self: c.Self().Id, ended: make(chan struct{}), Settings: settings, Log: i.host.ground.Log.With("plugin", i.plugin.Name)}
 	root, self := c.ActorSystem().Root, c.Self()
 	i.env.crash = func(reason any) { root.Send(self, &crashed{reason}) }
 	if err = i.begin(); err == nil {
@@ -61,13 +62,7 @@ func (i *instance) Start(c actor.Context) (err error) {
 		return err
 	}
 	i.host.open(i.plugin.Name)
-	if crash := i.env.crash; i.host.isStarted(i.plugin.Name) { // nobody waits for a restart
-		i.awaitParts(func(err error) {
-			if err != nil {
-				crash(err)
-			}
-		})
-	}
+	i.enforce()
 	i.seen = make([]uint64, len(i.env.hooked))
 	i.wait(c)
 	return nil
@@ -89,18 +84,28 @@ func (i *instance) spawn(c actor.Context) error {
 	return nil
 }
 
-// WhenStarted implements kernel.LateStarter: who loads a plugin finds its actors.
-func (i *instance) WhenStarted(done func(error)) { i.awaitParts(done) }
+// WhenStarted implements kernel.LateStarter: who loads a plugin finds its actors, and
+// its hooks in force.
+func (i *instance) WhenStarted(done func(error)) {
+	complete := i.complete
+	go func() { done(<-complete) }()
+}
 
-// awaitParts calls done when the plugin's actors have started.
-func (i *instance) awaitParts(done func(error)) {
-	parts, n := i.parts, len(i.env.children)
+// enforce has the hooks called when the plugin's actors have started. Nobody waits for
+// a restart: if that fails, it is a crash like another.
+func (i *instance) enforce() {
+	i.complete = make(chan error, 1)
+	env, parts, complete := i.env, i.parts, i.complete
+	again := i.host.isStarted(i.plugin.Name)
 	go func() {
-		var all error
-		for range n {
-			all = errors.Join(all, <-parts)
+		err := env.started(parts)
+		if err == nil {
+			err = env.enforce()
 		}
-		done(all)
+		if err != nil && again {
+			env.Crash(err)
+		}
+		complete <- err
 	}()
 }
 
@@ -154,8 +159,8 @@ func (i *instance) wait(c actor.Context) {
 // cannot be ended, but nobody else is to come to it.
 func (i *instance) look(c actor.Context) {
 	blocked := false
-	for n, at := range i.env.hooked {
-		ended, busy := i.host.ground.Hooks.Progress(i.plugin.Name, at)
+	for n, h := range i.env.hooked {
+		ended, busy := i.host.ground.Hooks.Progress(i.plugin.Name, h.at)
 		blocked = blocked || busy && ended == i.seen[n]
 		i.seen[n] = ended
 	}

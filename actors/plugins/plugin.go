@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -92,18 +93,61 @@ type Env struct {
 	self     string // id of the plugin's actor
 	crash    func(reason any)
 	children []kernel.ChildSpec
-	hooked   []hooks.Point
+	trial    hooks.Hooks // finds what is wrong with a hook before it is in force
+	hooked   []hooked
 	undo     []func()
 	modules  []*access.Added
+
+	mu    sync.Mutex    // hooks get in force on another goroutine than that which ends them
+	ended chan struct{} // closed when the plugin ends
 }
 
-// Hook has f called at a point; see package hooks for the types of functions and
-// for priorities.
+// hooked is a function that is called as long as the plugin runs.
+type hooked struct {
+	at       hooks.Point
+	priority int
+	f        any
+}
+
+// Hook has f called at a point, as soon as the plugin's actors have started: what f
+// tells them is not lost. See package hooks for the types of functions and for
+// priorities.
 func (e *Env) Hook(at hooks.Point, priority int, f any) error {
-	if err := e.Hooks.Add(e.Name, at, priority, f); err != nil {
+	if err := e.trial.Add(e.Name, at, priority, f); err != nil {
 		return err
 	}
-	e.hooked = append(e.hooked, at)
+	e.hooked = append(e.hooked, hooked{at, priority, f})
+	return nil
+}
+
+// started waits until each of the plugin's actors has told how its start ended.
+func (e *Env) started(parts <-chan error) (err error) {
+	for range cap(parts) {
+		select {
+		case failed := <-parts:
+			err = errors.Join(err, failed)
+		case <-e.ended:
+			return kernel.ErrNotRunning
+		}
+	}
+	return err
+}
+
+// enforce has the hooks called, unless the plugin has ended.
+func (e *Env) enforce() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case <-e.ended:
+		return kernel.ErrNotRunning
+	default:
+	}
+	for _, h := range e.hooked {
+		if err := e.Hooks.Add(e.Name, h.at, h.priority, h.f); err != nil {
+			e.Hooks.Remove(e.Name)
+			return err
+		}
+	}
 	return nil
 }
 
@@ -133,7 +177,7 @@ func (e *Env) added(remove func(), err error) error {
 }
 
 // Actor adds an actor to the plugin's subtree, plugins/<plugin>/parts/<name>. It
-// starts when Start has returned.
+// starts when Start has returned, before the hooks are called.
 func (e *Env) Actor(name string, props *actor.Props) *actor.PID {
 	e.children = append(e.children, kernel.ChildSpec{Name: name, Props: props, Restart: kernel.Permanent})
 	return e.System.NewLocalPID(e.self + "/parts/" + name)
@@ -151,7 +195,14 @@ func (e *Env) OnStop(f func()) { e.undo = append(e.undo, f) }
 // returns. A function that panics does not keep the
 // others from being called.
 func (e *Env) ends() (modules []*access.Added) {
+	e.mu.Lock()
+	select {
+	case <-e.ended: // one that is given up ends twice
+	default:
+		close(e.ended)
+	}
 	e.Hooks.Remove(e.Name)
+	e.mu.Unlock()
 	for i := len(e.undo) - 1; i >= 0; i-- {
 		e.safely(e.undo[i])
 	}

@@ -91,7 +91,7 @@ func live(t *testing.T, name string) {
 	before := l.look()
 
 	l.change("load")
-	loaded := l.Shape(t)
+	loaded := l.runs()
 	exercise(l, true)
 	l.crash(loaded)
 	exercise(l, true)
@@ -127,14 +127,17 @@ func (l *life) gone(before look) {
 
 // crash has the plugin die as of a panic in one of its hooks, and waits until it has
 // been started again, or given up.
-func (l *life) crash(shape string) {
+func (l *life) crash(runs string) {
 	l.t.Helper()
 	before := l.restarts()
 	l.Hooks().OnPanic(l.name, 0, "broken by a test")
 	testkit.Eventually(l.t, "it comes back, or does not", func() bool {
-		return l.alarm() || l.restarts() > before && l.Shape(l.t) == shape
+		return l.alarm() || l.restarts() > before && l.runs() == runs
 	})
 }
+
+// runs is what there is as long as the plugin runs.
+func (l *life) runs() string { return l.Shape(l.t) + l.hooked() }
 
 // restarts is how often the plugin was started again since it was loaded; -1 if it is not.
 func (l *life) restarts() int {

@@ -25,10 +25,17 @@ func (l *life) look() look {
 	v := look{actors: l.Shape(l.t), goroutines: goroutines()}
 	v.commands, _ = l.Command(l.t, "help")
 	v.routes, _ = l.Command(l.t, "routes", "list")
-	for at := hooks.ClientConnected; at <= hooks.MessageAcked; at++ {
-		v.hooks += at.String() + ": " + strings.Join(l.Hooks().Owners(at), " ") + "\n"
-	}
+	v.hooks = l.hooked()
 	return v
+}
+
+// hooked is who has functions at which point.
+func (l *life) hooked() string {
+	var b strings.Builder
+	for at := hooks.ClientConnected; at <= hooks.MessageAcked; at++ {
+		fmt.Fprintf(&b, "%v: %s\n", at, strings.Join(l.Hooks().Owners(at), " "))
+	}
+	return b.String()
 }
 
 // more is what there is beyond another look; empty if nothing.

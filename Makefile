@@ -195,11 +195,13 @@ cover: ## measure what the tests cover; coverage.out
 	go tool cover -func=coverage.out | tail -1
 
 .PHONY: soak
-soak: $(CONSUL) ## kill actors under load for SOAKTIME (30m), cut the power 2,000 times, kill the program 100 times, overload it, split five nodes
+soak: $(CONSUL) ## kill actors under load for SOAKTIME (30m), cut the power 2,000 times, kill the program 100 times, overload it, split five nodes, reload
 	TEST_CRASHES=2000 go test -count=1 -timeout 2h -run 'PowerLoss|NoFailureOfTheDisk' -v ./tests/durability
 	TEST_KILLS=100 go test -count=1 -timeout 1h -run KilledProcess -v ./tests/durability
 	TEST_CLUSTER=long go test -count=1 -timeout 2h -v ./tests/cluster
 	TEST_OVERLOAD=60s go test -count=1 -timeout 10m -run OverloadedNode -v ./tests/scenario
+	TEST_RELOAD=10000 go test -count=1 -timeout 10m -run AReloadUnderTraffic -v ./tests/scenario
+	TEST_SEQUENCES=1000 go test -race -count=1 -timeout 1h -parallel 16 -run AnySequence ./actors/configuration
 	TEST_STAMPEDE=$(SOAKTIME) go test -race -count=1 -timeout 24h -run Stampede -v ./tests/scenario
 
 .PHONY: clean

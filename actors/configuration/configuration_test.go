@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -259,6 +260,20 @@ func TestTheHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// sequences is how many the next test plays: TEST_SEQUENCES, or 12.
+func sequences(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("TEST_SEQUENCES")
+	if text == "" {
+		return 12
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 {
+		t.Fatalf("TEST_SEQUENCES=%s: want a number", text)
+	}
+	return n
+}
+
 // TestAnySequenceLeavesRunningFileAndHistoryTheSame edits, reloads, sets, rolls back
 // and crashes at random, with good values and bad ones.
 func TestAnySequenceLeavesRunningFileAndHistoryTheSame(t *testing.T) {
@@ -274,8 +289,9 @@ func TestAnySequenceLeavesRunningFileAndHistoryTheSame(t *testing.T) {
 		{"node.memory_limit", "1KB"},
 		{"mqtt.mqueue.max_length", "5"},
 	}
-	for seed := range uint64(4) {
+	for seed := range sequences(t) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel() // most of it is waiting for the disk
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			r := newRig(t, small)
 			good, edited := small, false // the last text that was accepted; whether the file is another

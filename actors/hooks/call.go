@@ -67,9 +67,9 @@ func (h *Hooks) Publish(c *Client, m *protocol.Message) *protocol.Message {
 }
 
 func (h *Hooks) publish(e *entry[OnPublish], c *Client, m *protocol.Message) (next *protocol.Message, v Verdict) {
-	e.calls.enter()
+	under := e.calls.enter()
 	defer func() {
-		e.calls.leave()
+		under.Add(-1)
 		if p := recover(); p != nil {
 			h.panicked(e.owner, MessagePublish, p)
 			next, v = m, Continue
@@ -92,9 +92,9 @@ func each[F any](h *Hooks, c *chain[F], at Point, call func(F) Verdict) {
 }
 
 func one[F any](h *Hooks, e *entry[F], at Point, call func(F) Verdict) (v Verdict) {
-	e.calls.enter()
+	under := e.calls.enter()
 	defer func() {
-		e.calls.leave()
+		under.Add(-1)
 		if p := recover(); p != nil {
 			h.panicked(e.owner, at, p)
 			v = Continue

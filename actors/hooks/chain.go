@@ -16,18 +16,30 @@ type entry[F any] struct {
 	calls    calls
 }
 
-// calls is how many calls are under way (the low 16 bits) and how many have ended.
-type calls struct{ word atomic.Uint64 }
+// calls counts those that are under way, in two generations: a new one begins when
+// the one before the last is empty. One that never is has a call that never returns,
+// however many others do.
+type calls struct {
+	generation atomic.Uint32
+	under      [2]atomic.Int64
+}
 
-func (c *calls) enter() { c.word.Add(1) }
+// enter begins a call; what it returns counts until -1 is added to it.
+func (c *calls) enter() *atomic.Int64 {
+	under := &c.under[c.generation.Load()&1]
+	under.Add(1)
+	return under
+}
 
-func (c *calls) leave() { c.word.Add(1<<16 - 1) }
-
-// progress is the number of calls that have ended; ok is false if none is under
-// way.
-func (c *calls) progress() (ended uint64, ok bool) {
-	w := c.word.Load()
-	return w >> 16, w&(1<<16-1) != 0
+// older tells whether a call of the generation before is under way. If none is, the
+// next one begins. It is for one goroutine at a time.
+func (c *calls) older() bool {
+	g := c.generation.Load()
+	if c.under[(g+1)&1].Load() != 0 {
+		return true
+	}
+	c.generation.Store(g + 1)
+	return false
 }
 
 // chain is the functions of a point: written under a lock, read as a snapshot.
@@ -102,11 +114,11 @@ func (c *chain[F]) owners() []string {
 	return names
 }
 
-func (c *chain[F]) progress(owner string) (ended uint64, ok bool) {
+func (c *chain[F]) older(owner string) bool {
 	for _, e := range c.load() {
 		if e.owner == owner {
-			return e.calls.progress()
+			return e.calls.older()
 		}
 	}
-	return 0, false
+	return false
 }

@@ -140,19 +140,17 @@ func (h *Hooks) Remove(owner string) (n int) {
 // Owners are those that have functions at a point, in the order of their calls.
 func (h *Hooks) Owners(at Point) []string { return slices.Clone(h.chains()[at].owners()) }
 
-// Progress is how many calls of an owner's function at a point have ended; ok tells
-// whether one is under way. Where one is and the number does not change for
-// seconds, the function blocks.
-func (h *Hooks) Progress(owner string, at Point) (ended uint64, ok bool) {
-	return h.chains()[at].progress(owner)
-}
+// Older tells whether a call of an owner's function at a point is under way that was
+// so when Older last said no. Where it says yes for seconds, the function blocks that
+// caller, though it may let others go. One goroutine at a time asks about an owner.
+func (h *Hooks) Older(owner string, at Point) bool { return h.chains()[at].older(owner) }
 
 // attachable is a chain, whatever its functions.
 type attachable interface {
 	add(owner string, priority int, f any) error
 	remove(owner string) int
 	owners() []string
-	progress(owner string) (ended uint64, ok bool)
+	older(owner string) bool
 }
 
 func (h *Hooks) chains() [points]attachable {

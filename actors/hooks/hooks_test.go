@@ -141,23 +141,37 @@ func TestAPanicLetsTheThingPassAndNamesTheOwner(t *testing.T) {
 	}
 }
 
-func TestAFunctionThatBlocksShowsNoProgress(t *testing.T) {
+func TestACallThatBlocksIsOlderThoughOthersReturn(t *testing.T) {
 	var h Hooks
 	block, inside := make(chan struct{}), make(chan struct{})
-	wait := func(*Client, *protocol.Message) Verdict { inside <- struct{}{}; <-block; return Continue }
+	wait := func(c *Client, _ *protocol.Message) Verdict {
+		if c.ID == "" {
+			inside <- struct{}{}
+			<-block
+		}
+		return Continue
+	}
 	if err := h.Add("a", MessageAcked, 0, wait); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() { h.Acked(&Client{}, &protocol.Message{}); close(done) }()
 	<-inside
-	if ended, ok := h.Progress("a", MessageAcked); ended != 0 || !ok {
-		t.Errorf("under way: %d, %v", ended, ok)
+	if h.Older("a", MessageAcked) {
+		t.Error("it is older than what nobody has asked about")
+	}
+	for range 3 {
+		h.Acked(&Client{ID: "quick"}, &protocol.Message{})
+		if !h.Older("a", MessageAcked) {
+			t.Error("it blocks, and nothing shows it")
+		}
 	}
 	close(block)
 	<-done
-	if ended, ok := h.Progress("a", MessageAcked); ended != 1 || ok {
-		t.Errorf("after it: %d, %v", ended, ok)
+	for range 3 {
+		if h.Older("a", MessageAcked) {
+			t.Error("it has returned, and is there")
+		}
 	}
 }
 

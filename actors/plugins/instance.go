@@ -38,7 +38,7 @@ func (*crashed) IgnoreDeadLetterLogging() {}
 // IgnoreDeadLetterLogging implements the framework's interface.
 func (*look) IgnoreDeadLetterLogging() {}
 
-// A hook that has not returned for looks × lookEvery blocks its callers for good.
+// A hook that has not returned for looks × lookEvery blocks its caller for good.
 const (
 	lookEvery = time.Second
 	looks     = 5
@@ -63,7 +63,6 @@ func (i *instance) Start(c actor.Context) (err error) {
 	}
 	i.host.open(i.plugin.Name)
 	i.enforce()
-	i.seen = make([]uint64, len(i.env.hooked))
 	i.wait(c)
 	return nil
 }
@@ -159,10 +158,8 @@ func (i *instance) wait(c actor.Context) {
 // cannot be ended, but nobody else is to come to it.
 func (i *instance) look(c actor.Context) {
 	blocked := false
-	for n, h := range i.env.hooked {
-		ended, busy := i.host.ground.Hooks.Progress(i.plugin.Name, h.at)
-		blocked = blocked || busy && ended == i.seen[n]
-		i.seen[n] = ended
+	for _, h := range i.env.hooked {
+		blocked = i.host.ground.Hooks.Older(i.plugin.Name, h.at) || blocked
 	}
 	if !blocked {
 		i.stuck = 0

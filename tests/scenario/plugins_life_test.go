@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -152,22 +151,11 @@ func (l *life) restarts() int {
 // alarm tells whether the plugin has been given up, by what the HTTP API says.
 func (l *life) alarm() bool {
 	l.t.Helper()
-	ask, err := http.NewRequest(http.MethodGet, "http://"+l.Addr(testkit.API)+"/api/v2/nodes/"+l.Config.Node.Name+"/alarms", nil)
-	if err != nil {
-		l.t.Fatal(err)
+	body, status := getText(l.t, l.Broker, "/api/v2/nodes/"+l.Config.Node.Name+"/alarms")
+	if status != http.StatusOK {
+		l.t.Fatalf("alarms: %d %s", status, body)
 	}
-	ask.SetBasicAuth("admin", "public")
-	answer, err := http.DefaultClient.Do(ask)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer http.DefaultClient.CloseIdleConnections()
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		l.t.Fatalf("alarms: %s %s %v", answer.Status, body, err)
-	}
-	return bytes.Contains(body, []byte(`"plugin.`+l.name+`"`))
+	return strings.Contains(body, `"plugin.`+l.name+`"`)
 }
 
 func (l *life) change(verb string) {

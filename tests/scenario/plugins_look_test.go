@@ -92,7 +92,13 @@ func write(t *testing.T, file, text string) {
 // buildModule builds the WASM example.
 func buildModule(t *testing.T, file string) {
 	t.Helper()
-	build := exec.Command("go", "build", "-o", file, "./actors/plugins/wasm/example")
+	buildGuest(t, "./actors/plugins/wasm/example", file)
+}
+
+// buildGuest builds a WASM module.
+func buildGuest(t *testing.T, folder, file string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-o", file, folder)
 	build.Dir = testkit.Root()
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {

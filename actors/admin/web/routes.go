@@ -40,8 +40,17 @@ func (rs *Routes) Add(pattern string, h http.Handler) (remove func(), err error)
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if err := rs.set(append(slices.Clone(rs.list), pluginRoute{pattern, h})); err != nil {
-		return nil, fmt.Errorf("the route %q clashes: %w", pattern, err)
+	added := pluginRoute{pattern, h}
+	if _, err := muxOf([]pluginRoute{added}); err != nil {
+		return nil, fmt.Errorf("the route %q: %w", pattern, err)
+	}
+	for _, x := range rs.list {
+		if _, err := muxOf([]pluginRoute{x, added}); err != nil {
+			return nil, fmt.Errorf("the route %q clashes with %q", pattern, x.pattern)
+		}
+	}
+	if err := rs.set(append(slices.Clone(rs.list), added)); err != nil {
+		return nil, err
 	}
 	return func() { rs.remove(pattern) }, nil
 }
@@ -55,25 +64,33 @@ func (rs *Routes) remove(pattern string) {
 	}
 }
 
-// set makes the mux of a list: a ServeMux takes nothing back, and panics at a clash.
-func (rs *Routes) set(list []pluginRoute) (err error) {
+// set answers with what is in a list from now on.
+func (rs *Routes) set(list []pluginRoute) error {
+	var mux *http.ServeMux
+	if len(list) > 0 {
+		var err error
+		if mux, err = muxOf(list); err != nil {
+			return err
+		}
+	}
+	rs.list = list
+	rs.mux.Store(mux)
+	return nil
+}
+
+// muxOf makes the mux of a list: a ServeMux takes nothing back, and panics at a clash
+// and at what is no pattern.
+func muxOf(list []pluginRoute) (mux *http.ServeMux, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
 		}
 	}()
-	if len(list) == 0 {
-		rs.list = nil
-		rs.mux.Store(nil)
-		return nil
-	}
-	mux := http.NewServeMux()
+	mux = http.NewServeMux()
 	for _, x := range list {
 		mux.Handle(x.pattern, x.handler)
 	}
-	rs.list = list
-	rs.mux.Store(mux)
-	return nil
+	return mux, nil
 }
 
 // handler finds who answers a request, nil if nobody does.

@@ -156,7 +156,7 @@ func TestTheExampleChangesStopsAndPasses(t *testing.T) {
 }
 
 func TestAModuleThatMisbehavesIsRestartedAndThenUnloaded(t *testing.T) {
-	for _, name := range []topic.Name{"panic", "loop", "eat"} {
+	for _, name := range []topic.Name{"panic", "loop", "eat", "sleep"} {
 		t.Run(string(name), func(t *testing.T) {
 			r := newRig(t, plugins.Settings{FileKey: build(t, "testdata/bad"), memoryKey: "16MB", timeKey: "200ms", instancesKey: "1"})
 			r.load()

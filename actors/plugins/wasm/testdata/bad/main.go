@@ -3,7 +3,11 @@
 // Bad does whatever a plugin should not.
 package main
 
-import "emqttd/actors/plugins/wasm/guest"
+import (
+	"time"
+
+	"emqttd/actors/plugins/wasm/guest"
+)
 
 var eaten [][]byte
 
@@ -19,6 +23,8 @@ func main() {
 			for {
 				eaten = append(eaten, make([]byte, 1<<20))
 			}
+		case "sleep":
+			time.Sleep(time.Hour)
 		case "wildcard":
 			c.Topic = "a/#"
 			return guest.Changed

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -26,14 +25,14 @@ const (
 type Problem struct {
 	// Where is `file:line`, `environment: NAME` or `flag`. Empty when it is
 	// about no single setting.
-	Where string
+	Where string `json:"where"`
 	// Key as it was written there; empty for a line without one.
-	Key   string
-	Cause Cause
+	Key   string `json:"key"`
+	Cause Cause  `json:"-"`
 	// Message is a sentence without the place and the key.
-	Message string
+	Message string `json:"message"`
 	// Nearest is the known key that an unknown one is most like, or empty.
-	Nearest string
+	Nearest string `json:"nearest"`
 
 	seq int // place among all settings
 }
@@ -62,16 +61,24 @@ type Problems struct {
 	Warnings []Problem
 }
 
-// Err joins the errors, one a line; nil when there is none.
+// Invalid is the error of a configuration that cannot be used.
+type Invalid struct{ Problems []Problem }
+
+// Error joins the problems, one a line.
+func (e *Invalid) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Err is *Invalid with the errors; nil when there is none.
 func (p Problems) Err() error {
 	if len(p.Errors) == 0 {
 		return nil
 	}
-	lines := make([]string, len(p.Errors))
-	for i, e := range p.Errors {
-		lines[i] = e.String()
-	}
-	return errors.New(strings.Join(lines, "\n"))
+	return &Invalid{p.Errors}
 }
 
 // String lists everything, one problem a line, errors first.

@@ -136,7 +136,7 @@ func TestCommandsPrintWhatEMQ23Prints(t *testing.T) {
 		{"listeners stop", "listeners stop tcp 1883", `Stop tcp listener on 1883 successfully\.\n`},
 		{"listeners stop", "listeners stop tcp 1884", `Failed to stop tcp listener on 1884, error:.+\n`},
 		{"acl reload", "acl reload", ``},
-		{"set", "set", `(?s)-+\n.*Usage: set key=value --app=appname\n`},
+		{"set without a setting", "set", `(?s)-+\n.*Usage: set key=value --app=appname\n`},
 		{"set", "set mqtt.max_packet_size=1KB --app=emqttd", `Set .*successfully.*\n`},
 		{"show", "show mqtt.max_packet_size --app=emqttd", `(?s).*mqtt\.max_packet_size.*64KB.*`},
 		{"retainer info", "retainer info", `retained/total: \d+\n`},
@@ -166,7 +166,11 @@ func TestCommandsPrintWhatEMQ23Prints(t *testing.T) {
 		{"luahook", "luahook load a.lua", `ok\n`},
 		{"bridges", "bridges list", ``},
 	} {
-		src := fakenode.New().Sources()
+		f := fakenode.New()
+		if tc.name == "set" {
+			f.WithFile(t)
+		}
+		src := f.Sources()
 		src.Cluster = &peers{}
 		got := script(t, src, tc.args)
 		want, differs := here[tc.name]

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func TestCommandsPrintWhatEMQPrints(t *testing.T) {
 		{"mnesia", "table/clients               : 2\ntable/routes                : 2\nstore/refusing              : 0\nstore/disk_bytes            : 4096\n", 0},
 		{"show mqtt.max_packet_size --app=emqttd", "mqtt.max_packet_size                     64KB                 size                 emqttd\n", 0},
 		{"show nothing", "Not Found.\n", 1},
-		{"set mqtt.max_packet_size=1KB --app=emqttd", "Error: settings are changed with conf set: emqttd_ctl conf set <Key> <Value>\n", 1},
+		{"set mqtt.max_packet_size=1KB --app=emqttd", "Error: the node was started without a configuration file\n", 1},
 		{"trace topic a/# LOG", "trace topic a/# error: expected one topic, without wildcards: topic: wildcard_in_name [MQTT-3.3.2-2]\n", 1},
 		{"trace ip 1.2.3 LOG", "trace ip 1.2.3 error: expected an IP address\n", 1},
 		{"actors kill sessions/1", "ok\n", 0},
@@ -350,5 +351,25 @@ func TestPluginCommandOverridesInItsPlaceAndLeavesAgain(t *testing.T) {
 	r.Remove("last")
 	if got := names(); !slices.Equal(got, before) {
 		t.Errorf("left over: %v", got)
+	}
+}
+
+func TestSetOfEMQWritesTheFile(t *testing.T) {
+	f := fakenode.New()
+	file := f.WithFile(t, "# mine")
+	for _, tc := range []struct {
+		args, want string
+		code       int
+	}{
+		{"set mqtt.max_packet_size=1KB --app=emqttd", "mqtt.max_packet_size: 64KB -> 1KB  # for new connections\nConfiguration 2 is accepted: 1 change.\n", 0},
+		{"set mqtt.max_paket_size=1KB", `did you mean "mqtt.max_packet_size"?`, 1},
+		{"set mqtt.max_packet_size 1KB", "set <Key>=<Value>", admin.ExitUsage},
+	} {
+		if got, code := ctl(t, f.Sources(), strings.Fields(tc.args)...); !strings.Contains(got, tc.want) || code != tc.code {
+			t.Errorf("%s: %d %s\nwant %d %s", tc.args, code, got, tc.code, tc.want)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "# mine\nmqtt.max_packet_size = 1KB\n" {
+		t.Errorf("%v, the file is\n%s", err, text)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"emqttd/actors/configuration"
 	"emqttd/actors/system/machine"
 )
 
@@ -21,7 +22,7 @@ func vmHandlers() []*Handler {
 		}},
 		{Name: "mnesia", Run: mnesia, Usage: []Usage{{"mnesia", "Show the sizes of tables and of the store"}}},
 		{Name: "show", Run: show, Usage: []Usage{{"show [<Key>] [--app=<App>]", "Show the configuration that is in force, or a key of it"}}},
-		{Name: "set", Run: set, Usage: []Usage{{"set", "Tell how a setting is changed"}}},
+		{Name: "set", Run: set, Usage: []Usage{{"set <Key>=<Value> [--app=emqttd]", "Write a key into its file, and reload, as conf set does"}}},
 	}
 }
 
@@ -160,7 +161,12 @@ func show(r *Request) Result {
 	})
 }
 
-// set says why it changes nothing.
-func set(*Request) Result {
-	return Result{Text: "Error: settings are changed with conf set: emqttd_ctl conf set <Key> <Value>\n", ExitCode: ExitFailed}
+// set is conf set in the words of EMQ.
+func set(r *Request) Result {
+	args := slices.DeleteFunc(slices.Clone(r.Args), func(arg string) bool { return arg == "--app=emqttd" })
+	key, value, ok := strings.Cut(first(args), "=")
+	if len(args) != 1 || !ok {
+		return r.WrongArguments()
+	}
+	return confChange(r, configuration.Request{Verb: configuration.Set, Values: []configuration.Value{{Key: key, Value: value}}})
 }

@@ -46,6 +46,7 @@ type Node struct {
 	Trace            trace.Tracer
 	LogLevel         string
 	Events           events.Hub
+	Config           *configuration.Owner // without a file; see WithFile
 }
 
 // Since is when everything began.
@@ -114,7 +115,7 @@ func must(err error) {
 func New() *Node {
 	return &Node{
 		Up: true, Stopped: make(chan struct{}), Chain: NewChain(true), Operators: newOperators(),
-		Retained: []string{"r/1", "r/2"},
+		Retained: []string{"r/1", "r/2"}, Config: conf(),
 		Held: admin.SessionContents{
 			Inflight: []admin.QueuedMessage{{Topic: "t", QoS: 1, Size: 5, From: "c1", Arrived: Since.UTC(), PacketID: 7, Waits: "puback"}},
 			Queue:    []admin.QueuedMessage{{Topic: "t", QoS: 1, Size: 9, From: "c1", Arrived: Since.UTC()}},
@@ -315,7 +316,7 @@ func (f *Node) Sources() *admin.Sources {
 			}
 			return errors.New("not_found")
 		},
-		Config: conf(), Operators: f.Operators, Events: &f.Events,
+		Config: f.Config, Operators: f.Operators, Events: &f.Events,
 		SeekClients: start, SeekSessions: start, SeekSubscriptions: start,
 		Publish: func(p admin.PublishRequest) error {
 			f.mu.Lock()

@@ -164,6 +164,12 @@ func TestRolesDecideWhoMayDoWhat(t *testing.T) {
 		{"DELETE", "/api/v3/actors/one/node/sessions/1", "", [3]int{403, 403, 204}},
 		{"POST", "/api/v3/listeners/tcp.external/stop", "", [3]int{403, 403, 204}},
 		{"POST", "/api/v3/access/test", "{}", [3]int{403, 403, 200}},
+		{"GET", "/api/v3/config", "", [3]int{200, 200, 200}},
+		{"PUT", "/api/v3/config", `{"values":[{"key":"mqtt.max_packet_size","value":"1KB"}]}`, [3]int{403, 403, 409}},
+		{"POST", "/api/v3/config/check", "", [3]int{403, 403, 200}},
+		{"POST", "/api/v3/config/reload", "", [3]int{403, 403, 409}},
+		{"GET", "/api/v3/config/history", "", [3]int{403, 403, 200}},
+		{"POST", "/api/v3/config/rollback/1", "", [3]int{403, 403, 409}},
 	} {
 		for i, role := range []string{"viewer", "operator", "administrator"} {
 			kind := ""

@@ -94,6 +94,7 @@ func TestEachEndpointAnswersAsEMQDoes(t *testing.T) {
 			if err := f.Operators.Add(context.Background(), "viewer", "pw", "viewer"); err != nil {
 				t.Fatal(err)
 			}
+			f.WithFile(t)
 			target, body, _ := strings.Cut(request, " ")
 			kind := jsonBody
 			if !strings.HasPrefix(body, "{") && !strings.HasPrefix(target, "/api") {

@@ -7,6 +7,7 @@ import (
 
 	"emqttd/actors/admin"
 	"emqttd/actors/admin/operators"
+	"emqttd/actors/configuration"
 	"emqttd/protocol/topic"
 )
 
@@ -102,14 +103,28 @@ func (a *api) subscribed(w http.ResponseWriter, err error) {
 	}
 }
 
-func (a *api) changeConfig(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+// changeConfig writes a key into its file and reloads, unlike EMQ, which forgot it at
+// the next start.
+func (a *api) changeConfig(w http.ResponseWriter, r *http.Request, arg map[string]string) {
 	var b struct {
 		Key   string `json:"key"`
 		Value string `json:"value"`
 	}
-	if read(w, r, &b, "key", "value") {
-		cannot(w, codeUnknown, "settings are changed in etc/emq.conf, and in force from the next start on")
+	if !read(w, r, &b, "key", "value") {
+		return
 	}
+	if app := arg["app"]; app != "emqttd" {
+		cannot(w, codeUnknown, "there are settings of emqttd only")
+		return
+	}
+	_, err := a.src.Config.Do(configuration.Request{
+		Verb: configuration.Set, By: "HTTP API", Values: []configuration.Value{{Key: b.Key, Value: b.Value}},
+	})
+	if err != nil {
+		cannot(w, codeUnknown, err.Error())
+		return
+	}
+	writeResult(w, nothing)
 }
 
 // userRow is a user as EMQ's dashboard has them.

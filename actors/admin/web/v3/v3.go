@@ -149,5 +149,6 @@ func (a *api) register() {
 	a.registerActors()
 	a.registerAccess()
 	a.registerOperators()
+	a.registerConfig()
 	a.registerEvents()
 }

@@ -110,6 +110,7 @@ func (n *Node) tlsOptions(l *config.Listener) (*listeners.TLS, error) {
 // Why a listener is not started or stopped.
 var (
 	errNoListener = errors.New("there is no such listener")
+	errOfPlugin   = errors.New("it goes with its plugin: plugins load, unload or reload")
 	errIsOpen     = errors.New("it is started already")
 	errIsStopped  = errors.New("it is stopped already")
 	errNoAnswer   = errors.New("no answer in time")
@@ -121,6 +122,16 @@ func (n *Node) startListener(name string) error {
 			return n.changeListeners(func(reply func(error)) any {
 				return &kernel.AddChild{Spec: l.Spec(), Reply: func(_ *actor.PID, err error) { reply(err) }}
 			})
+		}
+	}
+	return n.missing(name)
+}
+
+// missing is why a listener cannot be changed that the node does not have.
+func (n *Node) missing(name string) error {
+	for _, l := range n.plugins.listeners() {
+		if l.Name == name {
+			return errOfPlugin
 		}
 	}
 	return errNoListener
@@ -140,7 +151,7 @@ func (n *Node) reloadListener(name string) error {
 		}
 	}
 	if !found {
-		return errNoListener
+		return n.missing(name)
 	}
 	return errors.Join(errs...)
 }
@@ -153,7 +164,7 @@ func (n *Node) stopListener(name string) error {
 			})
 		}
 	}
-	return errNoListener
+	return n.missing(name)
 }
 
 // changeListeners asks the supervisor of the listeners for a change and waits

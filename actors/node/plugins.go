@@ -37,6 +37,8 @@ type extensions struct {
 
 	mu       sync.Mutex
 	commands []string // names that are taken: those of the broker and of plugins
+	// listening are the listeners of plugins.
+	listening []*func() plugins.Listening
 }
 
 // The names of two plugins which only switch something.
@@ -71,6 +73,7 @@ func (n *Node) buildPlugins() {
 			})
 		},
 		Command: n.addCommand, Route: x.routes.Add, Handshake: n.connections.Handshake,
+		Listener: x.addListener, Path: n.config.Path,
 		Access: func(m access.Module, panicked func(any)) (*access.Added, error) {
 			return n.door.chain.Add(m, access.GuardOptions{OnPanic: panicked, Workers: moduleWorkers, Queue: moduleQueue})
 		},
@@ -237,4 +240,26 @@ func (n *Node) addCommand(c plugins.Command) (remove func(), err error) {
 		x.commands = slices.DeleteFunc(x.commands, func(name string) bool { return name == c.Name })
 		n.system.Root.Send(to, &admin.Unregister{Name: c.Name})
 	}, nil
+}
+
+func (x *extensions) addListener(f func() plugins.Listening) (remove func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	this := &f
+	x.listening = append(x.listening, this)
+	return func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.listening = slices.DeleteFunc(x.listening, func(other *func() plugins.Listening) bool { return other == this })
+	}
+}
+
+// listeners are those of plugins.
+func (x *extensions) listeners() (all []plugins.Listening) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.listening {
+		all = append(all, (*f)())
+	}
+	return all
 }

@@ -199,15 +199,25 @@ func (n *Node) listListeners() []admin.ListenerInfo {
 			Name: o.Name, Protocol: o.Protocol, Listen: l.Addr(), Stopped: !l.Open(), Acceptors: o.Acceptors,
 			MaxClients: o.MaxClients, CurrentClients: l.Current(),
 		}
-		for reason, count := range l.ShutdownCount() {
-			info.ShutdownCount = append(info.ShutdownCount, admin.Stat{Name: reason, Value: int64(count)})
-		}
-		sort.Slice(info.ShutdownCount, func(i, j int) bool {
-			return info.ShutdownCount[i].Name < info.ShutdownCount[j].Name
-		})
+		info.ShutdownCount = byName(l.ShutdownCount())
 		out = append(out, info)
 	}
+	for _, l := range n.plugins.listeners() {
+		out = append(out, admin.ListenerInfo{
+			Name: l.Name, Protocol: l.Protocol, Listen: l.Address, Acceptors: 1,
+			MaxClients: l.MaxClients, CurrentClients: l.Current, ShutdownCount: byName(l.Closed),
+		})
+	}
 	return out
+}
+
+// byName lists counts by their names.
+func byName(counts map[string]uint64) (all admin.Figures) {
+	for name, count := range counts {
+		all = append(all, admin.Stat{Name: name, Value: int64(count)})
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all
 }
 
 func (n *Node) publish(p admin.PublishRequest) error {

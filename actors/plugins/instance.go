@@ -19,10 +19,9 @@ type instance struct {
 	// complete is told when they have, and the hooks are in force.
 	complete chan error
 	timer    *time.Timer
-	seen     []uint64 // calls of each hook that had ended when it was last looked at
-	stuck    int      // looks without progress
-	ending   bool     // its actors end because it does
-	failed   bool     // something went wrong; if it ends now, it is given up
+	stuck    int  // looks without progress
+	ending   bool // its actors end because it does
+	failed   bool // something went wrong; if it ends now, it is given up
 }
 
 // crashed tells an instance that a hook of its plugin panicked, or that the plugin

@@ -72,6 +72,10 @@ type Ground struct {
 	// away again, or say what it clashes with. A pattern is that of http.ServeMux.
 	Command func(Command) (remove func(), err error)
 	Route   func(pattern string, h http.Handler) (remove func(), err error)
+	// Listener has what f says listed among the listeners of the node.
+	Listener func(f func() Listening) (remove func())
+	// Path resolves the name of a file as the configuration does: from the node's home.
+	Path func(string) string
 	// Access adds a module to the access chain; panicked is told of its panics, on
 	// any goroutine.
 	Access func(m access.Module, panicked func(reason any)) (*access.Added, error)
@@ -81,6 +85,16 @@ type Ground struct {
 	// File is where the names of the loaded plugins are kept, one in a line with a
 	// dot behind it, as EMQ does.
 	File string
+}
+
+// Listening is a listener of a plugin, as operators see it.
+type Listening struct {
+	Name       string // as of others: tcp.external
+	Protocol   string
+	Address    string // IP:port
+	MaxClients int
+	Current    int               // clients
+	Closed     map[string]uint64 // connections that are over, by reason
 }
 
 // Env is what a plugin registers itself with. It may be used while Start runs.
@@ -168,6 +182,10 @@ func (e *Env) AddAccess(m access.Module) error {
 	}
 	return err
 }
+
+// AddListener has a listener of the plugin listed among those of the node. f is called
+// on any goroutine, and must not wait.
+func (e *Env) AddListener(f func() Listening) { e.undo = append(e.undo, e.Listener(f)) }
 
 func (e *Env) added(remove func(), err error) error {
 	if err == nil {

@@ -5,8 +5,10 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -36,7 +38,8 @@ type Options struct {
 	MaxClients  int    // 0 is 100,000
 	MaxMessage  int    // bytes of the longest piece that FromClient needs whole; 0 is 1 MB
 	SendTimeout time.Duration
-	Mountpoint  string // before the topics of its clients
+	Mountpoint  string      // before the topics of its clients
+	TLS         *tls.Config // of the server; nil: plain text
 	// New makes the codec of a new connection.
 	New func(peer net.Addr) Codec
 }
@@ -50,6 +53,7 @@ type gateway struct {
 	running sync.WaitGroup // accepts
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
+	over    map[string]uint64 // connections, by reason
 	closed  bool
 }
 
@@ -57,7 +61,9 @@ type gateway struct {
 // descriptors.
 const pause = 200 * time.Millisecond
 
-// Serve listens on an address as long as the plugin runs, and returns which it is.
+// Serve listens on an address as long as the plugin runs, and returns which it is. It is
+// listed among the listeners of the node as gateway.<plugin>; it is started and stopped
+// with the plugin only.
 // Connections end with the plugin.
 func Serve(e *plugins.Env, o Options) (net.Addr, error) {
 	if o.MaxClients == 0 {
@@ -70,12 +76,13 @@ func Serve(e *plugins.Env, o Options) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", e.Name, err)
 	}
-	g := &gateway{o: o, env: e, socket: socket, conns: make(map[*conn]struct{})}
+	g := &gateway{o: o, env: e, socket: socket, conns: make(map[*conn]struct{}), over: make(map[string]uint64)}
 	g.known = connections.Listener{
 		Name: "gateway." + e.Name, Protocol: o.Protocol, SendTimeout: o.SendTimeout, Mountpoint: o.Mountpoint,
-		Closed: func(string) {},
+		Closed: g.count,
 	}
 	e.OnStop(g.close)
+	e.AddListener(g.listening)
 	g.running.Go(g.accept)
 	return socket.Addr(), nil
 }
@@ -105,6 +112,9 @@ func (g *gateway) add(c net.Conn) *conn {
 		_ = c.Close()
 		return nil
 	}
+	if g.o.TLS != nil {
+		c = tls.Server(c, g.o.TLS) // it shakes hands when it is first read from
+	}
 	in := &conn{Conn: c, gateway: g, codec: g.o.New(c.RemoteAddr())}
 	g.conns[in] = struct{}{}
 	return in
@@ -114,6 +124,23 @@ func (g *gateway) remove(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.conns, c)
+}
+
+// count is told of each connection that is over.
+func (g *gateway) count(reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over[reason]++
+}
+
+// listening is what operators see of it.
+func (g *gateway) listening() plugins.Listening {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return plugins.Listening{
+		Name: g.known.Name, Protocol: g.o.Protocol, Address: g.socket.Addr().String(),
+		MaxClients: g.o.MaxClients, Current: len(g.conns), Closed: maps.Clone(g.over),
+	}
 }
 
 func (g *gateway) close() {

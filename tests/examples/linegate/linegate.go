@@ -25,7 +25,7 @@ func Plugin() *plugins.Plugin {
 		r := e.Settings.Read()
 		o := gateway.Options{
 			Protocol: "line", Address: r.String("linegate.listen", "127.0.0.1:7070"), MaxMessage: 64 << 10,
-			New: func(net.Addr) gateway.Codec { return new(codec) },
+			TLS: gateway.TLS(e, r, "linegate"), New: func(net.Addr) gateway.Codec { return new(codec) },
 		}
 		if err := r.Err(); err != nil {
 			return err

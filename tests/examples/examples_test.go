@@ -4,10 +4,14 @@ package examples
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +84,18 @@ func TestTheHookStopsSecretsAndTellsHowMany(t *testing.T) {
 
 func get(t *testing.T, b *testkit.Broker) (body string, code int) {
 	t.Helper()
-	ask, err := http.NewRequest(http.MethodGet, "http://"+b.Addr(testkit.API)+"/no_secrets", nil)
+	return ask(t, b, "/no_secrets")
+}
+
+func listeners(t *testing.T, b *testkit.Broker) (body string) {
+	t.Helper()
+	body, _ = ask(t, b, "/api/v2/monitoring/listeners/"+b.Config.Node.Name)
+	return body
+}
+
+func ask(t *testing.T, b *testkit.Broker, path string) (body string, code int) {
+	t.Helper()
+	ask, err := http.NewRequest(http.MethodGet, "http://"+b.Addr(testkit.API)+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +197,68 @@ func TestTheGatewayMakesClientsOfThoseWhoSpeakLines(t *testing.T) {
 	}
 }
 
+// certificate writes one for 127.0.0.1, and returns who trusts it.
+func certificate(t *testing.T) (cert, key string, trust *tls.Config) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	secret, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{
+		cert: {Type: "CERTIFICATE", Bytes: s.Certificate().Raw}, key: {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	trust.RootCAs.AddCert(s.Certificate())
+	return cert, key, trust
+}
+
+func TestTheGatewayIsListedAndSpeaksTLS(t *testing.T) {
+	cert, key, trust := certificate(t)
+	addr := freeAddress(t)
+	b := with(t, linegate.Plugin(), "linegate.listen = "+addr, "linegate.certfile = "+cert, "linegate.keyfile = "+key)
+	conn, err := tls.Dial("tcp", addr, trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(conn, "CONNECT liner\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := bufio.NewReader(conn).ReadString('\n'); err != nil || got != "OK\n" {
+		t.Fatalf("heard %q, %v", got, err)
+	}
+	listed := func(clients int) bool {
+		out, _ := b.Command(t, "listeners")
+		_, mine, _ := strings.Cut(out, "listener on line:"+addr+"\n")
+		return strings.Contains(mine, fmt.Sprintf("current_clients : %d\n", clients))
+	}
+	if !listed(1) {
+		t.Error("it is not listed with its client")
+	}
+	if body := listeners(t, b); !strings.Contains(body, `"`+addr+`"`) {
+		t.Errorf("the API does not list it: %s", body)
+	}
+	if out, code := b.Command(t, "listeners", "stop", "gateway.linegate"); code != 1 || !strings.Contains(out, "it goes with its plugin") {
+		t.Errorf("stop: %d %s", code, out)
+	}
+	_ = conn.Close()
+	testkit.Eventually(t, "its client is gone", func() bool { return listed(0) })
+	change(t, b, "unload", "linegate")
+	if out, _ := b.Command(t, "listeners"); strings.Contains(out, addr) {
+		t.Errorf("it is unloaded, and listed: %s", out)
+	}
+}
+
 func freeAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -212,9 +289,15 @@ func TestTheBridgeCarriesBothWaysAndComesBack(t *testing.T) {
 	if out, code := far.Command(t, "clients", "kick", "courier-"+b.Config.Node.Name); code != 0 {
 		t.Fatal(out)
 	}
-	here.Publish("out/a", "waits", 0, 0)
-	there.ExpectPublish("out/a", "waits")
-	carried("2")
+	for n := range 300 { // some are on their way when the connection ends
+		here.Publish("out/a", fmt.Sprint(n), 0, 0)
+	}
+	seen := map[string]bool{}
+	for len(seen) < 300 { // some come twice
+		seen[string(there.AnyPublish().Payload)] = true
+	}
+	there.Publish("in/a", "kept", 1, 9)
+	here.ExpectPublish("there/in/a", "kept")
 	change(t, b, "unload", "courier")
 	testkit.Eventually(t, "it is gone", func() bool {
 		_, code := far.Command(t, "clients", "show", "courier-"+b.Config.Node.Name)

@@ -1,6 +1,7 @@
 // Package courier is an example of a bridge: it carries what is published here and
 // fits a filter to another broker, and what fits a filter there to this one, below a
-// prefix. Messages wait in a bounded queue while the other broker is away.
+// prefix. Messages wait in a bounded queue while the other broker is away, and what it
+// has not acknowledged is sent again.
 package courier
 
 import (
@@ -29,7 +30,15 @@ type bridge struct {
 	out, in topic.Filter // what goes there, what comes from there
 	prefix  string       // before what comes from there; nothing below it goes back
 	queue   chan *protocol.Message
+	sent    []carried // not acknowledged yet, in their order
+	last    uint16    // packet identifier
 	dropped atomic.Uint64
+}
+
+// carried is a message on its way to the other broker.
+type carried struct {
+	id      uint16
+	message *protocol.Message
 }
 
 func start(e *plugins.Env) error {
@@ -109,7 +118,7 @@ func (b *bridge) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // it ends the reading
-	l := &line{bridge: b, conn: conn}
+	l := &line{bridge: b, conn: conn, acked: make(chan uint16, window)}
 	if err := l.greet(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -18,12 +19,15 @@ type line struct {
 	conn  net.Conn
 	write sync.Mutex // of whole packets
 	have  []byte     // received, not complete
+	acked chan uint16
 }
 
 const (
 	dialTime  = 10 * time.Second
 	writeTime = 10 * time.Second
 	keepAlive = 30 * time.Second
+	// window is how many messages may be without acknowledgement.
+	window = 100
 )
 
 func (l *line) put(packet []byte) error {
@@ -36,10 +40,11 @@ func (l *line) put(packet []byte) error {
 	return err
 }
 
-// greet connects and subscribes.
+// greet connects and subscribes. The other broker keeps the session, and in it what
+// comes for this one while the connection is away.
 func (l *line) greet() error {
 	id := "courier-" + l.env.Node
-	hello := mqtt.Connect{Version: mqtt.V311, CleanStart: true, ClientID: id, KeepAlive: uint16(keepAlive / time.Second)}
+	hello := mqtt.Connect{Version: mqtt.V311, ClientID: id, KeepAlive: uint16(keepAlive / time.Second)}
 	if err := l.put(hello.Append(nil, mqtt.V311)); err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (l *line) greet() error {
 	if ack.Code != 0 {
 		return fmt.Errorf("the other broker refuses: %v", ack.Code)
 	}
-	want := mqtt.Subscribe{ID: 1, Subscriptions: []mqtt.Subscription{{Filter: string(l.in)}}}
+	want := mqtt.Subscribe{ID: 1, Subscriptions: []mqtt.Subscription{{Filter: string(l.in), QoS: protocol.AtLeastOnce}}}
 	return l.put(want.Append(nil, mqtt.V311))
 }
 
@@ -89,40 +94,92 @@ func (l *line) receive() error {
 		if err != nil {
 			return err
 		}
-		if h.Type != mqtt.PUBLISH {
-			continue
+		switch h.Type {
+		case mqtt.PUBLISH:
+			err = l.received(h, body)
+		case mqtt.PUBACK:
+			err = l.acknowledged(h, body)
 		}
-		var p mqtt.Publish
-		if err := p.Decode(h, body, mqtt.V311); err != nil {
+		if err != nil {
 			return err
 		}
-		l.env.Publish(&protocol.Message{
-			Topic: topic.Name(l.prefix) + p.Topic, Payload: append([]byte(nil), p.Payload...),
-			Retain: p.Retain, From: l.env.Name, Arrived: time.Now().UnixMilli(),
-		})
 	}
 }
 
-// send empties the queue until the connection ends. A message that could not be
-// written is lost: this example carries with QoS 0.
+func (l *line) received(h mqtt.Header, body []byte) error {
+	var p mqtt.Publish
+	if err := p.Decode(h, body, mqtt.V311); err != nil {
+		return err
+	}
+	l.env.Publish(&protocol.Message{
+		Topic: topic.Name(l.prefix) + p.Topic, Payload: append([]byte(nil), p.Payload...),
+		QoS: p.QoS, Retain: p.Retain, From: l.env.Name, Arrived: time.Now().UnixMilli(),
+	})
+	if p.QoS == protocol.AtMostOnce {
+		return nil
+	}
+	ack := mqtt.Ack{Type: mqtt.PUBACK, ID: p.PacketID}
+	return l.put(ack.Append(nil, mqtt.V311))
+}
+
+var errAck = errors.New("the other broker acknowledges what it was not sent")
+
+func (l *line) acknowledged(h mqtt.Header, body []byte) error {
+	var ack mqtt.Ack
+	if err := ack.Decode(h, body, mqtt.V311); err != nil {
+		return err
+	}
+	select {
+	case l.acked <- uint16(ack.ID):
+		return nil
+	default:
+		return errAck
+	}
+}
+
+// send carries what is not acknowledged once more, and then the queue, until the
+// connection ends.
 func (l *line) send(ctx context.Context, failed <-chan error) error {
-	ping := time.NewTicker(keepAlive / 2)
-	defer ping.Stop()
-	for {
-		var p []byte
-		select {
-		case m := <-l.queue:
-			publish := mqtt.Publish{Topic: m.Topic, Payload: m.Payload, Retain: m.Retain}
-			p = publish.Append(nil, mqtt.V311)
-		case <-ping.C:
-			p = mqtt.AppendPingreq(nil)
-		case err := <-failed:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := l.put(p); err != nil {
+	for _, c := range l.sent {
+		if err := l.publish(c, true); err != nil {
 			return err
 		}
 	}
+	ping := time.NewTicker(keepAlive / 2)
+	defer ping.Stop()
+	for {
+		queue := l.queue
+		if len(l.sent) == window {
+			queue = nil
+		}
+		var err error
+		select {
+		case m := <-queue:
+			l.last = l.last%65535 + 1 // 0 is none
+			c := carried{l.last, m}
+			l.sent = append(l.sent, c)
+			err = l.publish(c, false)
+		case id := <-l.acked: // they come in the order of the messages
+			if len(l.sent) == 0 || l.sent[0].id != id {
+				return errAck
+			}
+			l.sent = append(l.sent[:0], l.sent[1:]...)
+		case <-ping.C:
+			err = l.put(mqtt.AppendPingreq(nil))
+		case err = <-failed:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (l *line) publish(c carried, again bool) error {
+	p := mqtt.Publish{
+		PacketID: protocol.PacketID(c.id), Topic: c.message.Topic, Payload: c.message.Payload,
+		QoS: protocol.AtLeastOnce, Retain: c.message.Retain, Dup: again,
+	}
+	return l.put(p.Append(nil, mqtt.V311))
 }

@@ -369,6 +369,9 @@ func TestSetOfEMQWritesTheFile(t *testing.T) {
 			t.Errorf("%s: %d %s\nwant %d %s", tc.args, code, got, tc.code, tc.want)
 		}
 	}
+	if got, _ := run(t, &admin.Options{Sources: f.Sources()}, admin.Command{Args: []string{"conf", "reload"}, JSON: true}); !strings.Contains(got, `"changes":[],"pending":[],"warnings":[]}`) {
+		t.Errorf("what is empty is no list: %s", got)
+	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "# mine\nmqtt.max_packet_size = 1KB\n" {
 		t.Errorf("%v, the file is\n%s", err, text)
 	}

@@ -35,7 +35,7 @@ func (w *Owner) Spec(system *actor.ActorSystem) kernel.ChildSpec {
 	w.submit = func(r Request) (Outcome, error) {
 		answer, err := system.Root.RequestFuture(pid, &r, doTimeout).Result()
 		if err != nil {
-			return Outcome{}, fmt.Errorf("the configuration cannot be changed now: %w", err)
+			return Outcome{}, fmt.Errorf("%w: %w", ErrNow, err)
 		}
 		a := answer.(*Answer)
 		return a.Outcome, a.Err

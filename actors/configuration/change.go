@@ -46,6 +46,7 @@ var (
 	ErrNoFile  = errors.New("the node was started without a configuration file")
 	ErrNoEntry = errors.New("the history has no configuration of that number")
 	ErrBusy    = errors.New("too many changes of the configuration wait")
+	ErrNow     = errors.New("the configuration cannot be changed now") // the node starts, stops, or is slow
 )
 
 // do carries a request out. One does so at a time.
@@ -95,7 +96,7 @@ func (w *Owner) change(r Request) (Outcome, error) {
 		return Outcome{}, err
 	}
 	out, err := w.accept(r, next)
-	out.Warnings = problems.Warnings
+	out.Warnings = append([]config.Problem{}, problems.Warnings...)
 	return out, err
 }
 

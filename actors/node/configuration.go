@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"path/filepath"
 
 	"emqttd/actors/configuration"
@@ -30,8 +31,9 @@ func (n *Node) openConfiguration() (err error) {
 // Reload reads the configuration again, as emqttd_ctl conf reload does; the log says what
 // became of it. It blocks until then.
 func (n *Node) Reload(by string) {
+	_, err := n.conf.Do(configuration.Request{Verb: configuration.Reload, By: by})
 	// The owner logs what it accepts and refuses, but not that it cannot be asked.
-	if _, err := n.conf.Do(configuration.Request{Verb: configuration.Reload, By: by}); err != nil {
+	if errors.Is(err, configuration.ErrBusy) || errors.Is(err, configuration.ErrNow) {
 		n.log.Warn("the configuration is not read again", "by", by, "error", err)
 	}
 }

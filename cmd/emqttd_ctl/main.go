@@ -153,6 +153,9 @@ func ctl(o *options, args []string, stdout io.Writer) (int, error) {
 	if errors.Is(err, admin.ErrNotRunning) && isCheck(args) && o.node == "" && !o.all {
 		return check(o, loaded, problems, args[2:], stdout)
 	}
+	if wrong := problems.Err(); err != nil && wrong != nil { // it may run elsewhere than what could be read says
+		return admin.ExitFailed, fmt.Errorf("no node answers, and the configuration %s is wrong:\n%w", path, wrong)
+	}
 	if errors.Is(err, wire.ErrCookie) {
 		return admin.ExitFailed, fmt.Errorf("node '%s' refuses the cookie of %s (node.cookie)", c.Node.Name, path)
 	}

@@ -158,6 +158,20 @@ func TestNodeThatIsDownIsReportedWithinASecond(t *testing.T) {
 	}
 }
 
+// TestAWrongConfigurationIsSaidWhereNoNodeAnswers: what could be read of the file may
+// lead to the wrong place.
+func TestAWrongConfigurationIsSaidWhereNoNodeAnswers(t *testing.T) {
+	file := newConf(t, "mqtt.max_paket_size = 1KB")
+	for f, want := range map[string]string{
+		file:           "emq.conf:4: mqtt.max_paket_size: unknown key (did you mean \"mqtt.max_packet_size\"?)",
+		file + ".gone": "cannot be read",
+	} {
+		if code, out, errs := ctlRun("-c", f, "conf", "reload"); code != 1 || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("%s: %d %q %q", f, code, out, errs)
+		}
+	}
+}
+
 func TestOutputIsJSONOrATableIfThatIsWanted(t *testing.T) {
 	file := newConf(t)
 	startNode(t, file)

@@ -79,9 +79,6 @@ func (a *api) changeConfig(ctx context.Context, r configuration.Request) (*body[
 	if err != nil {
 		return nil, configError(err)
 	}
-	if out.Warnings == nil {
-		out.Warnings = []config.Problem{}
-	}
 	return answer(configOutcome(out))
 }
 

@@ -27,7 +27,8 @@ func readNames(file string) (names []string, ok bool, err error) {
 	return names, true, nil
 }
 
-// writeNames replaces the file in one step.
+// writeNames replaces the file in one step, also for a computer that loses its power:
+// an empty list would be one of no plugins.
 func writeNames(file string, names []string) error {
 	var b strings.Builder
 	for _, n := range names {
@@ -37,13 +38,23 @@ func writeNames(file string, names []string) error {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	temp := file + ".new"
-	if err := os.WriteFile(temp, []byte(b.String()), 0o644); err != nil {
+	if err := writeSafe(temp, b.String()); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	if err := os.Rename(temp, file); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
+}
+
+// writeSafe writes a file that is on disk when it returns.
+func writeSafe(file, text string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // builtIn are names in the lists of EMQ 2.0 to 2.3 for what needs no plugin here.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"emqttd/actors/access"
@@ -14,34 +15,80 @@ import (
 	"emqttd/protocol/topic"
 )
 
-// explained is how many subscribers an explanation names.
+// explained is how many subscribers of a node an explanation names.
 const explained = 20
 
+// What is asked of all nodes.
+const (
+	aboutClient  = "client"
+	aboutTopic   = "topic"
+	aboutMessage = "message"
+)
+
+type explainOf struct{ About, Name string }
+
 func (n *Node) explainClient(id string) ([]string, error) {
-	drops := n.metrics.Recent.List()
-	r := n.session(id, true)
-	if r == nil {
-		return explain.Client(id, nil, drops, time.Now()), nil
-	}
-	d := &r.Delivery
-	return explain.Client(id, &explain.Session{
-		ClientID: id, Connected: r.Client != nil, Subscriptions: r.Subscriptions,
-		Queued: d.Queued + d.Replaying, QueueMax: d.QueueMaximum,
-		Inflight: d.Inflight, MaxInflight: d.MaxInflight, Oldest: r.Oldest, Dropped: d.Dropped,
-	}, drops, time.Now()), nil
+	return explain.Together(n.explainers(explainOf{aboutClient, id}), explain.NoSession), nil
 }
 
 func (n *Node) explainTopic(name string) ([]string, error) {
 	if err := topic.CheckName(topic.Name(name)); err != nil {
 		return nil, fmt.Errorf("%q is no topic to publish to", name)
 	}
+	return explain.Together(n.explainers(explainOf{aboutTopic, name}), explain.NoSubscriber), nil
+}
+
+func (n *Node) explainMessage(text string) ([]string, error) {
+	if _, err := trace.ParseTag(text); err != nil {
+		return nil, err
+	}
+	parts := n.explainers(explainOf{aboutMessage, text})
+	if !slices.ContainsFunc(parts, func(p explain.Part) bool { return p.Found }) {
+		return nil, errors.New("no trace has seen that message, or it was too long ago: begin with `trace client` or `trace topic`")
+	}
+	return explain.Together(parts, ""), nil
+}
+
+// explainHere is what this node has to say.
+func (n *Node) explainHere(q explainOf) explain.Part {
+	p := explain.Part{Node: n.config.Node.Name}
+	switch q.About {
+	case aboutClient:
+		p.Found, p.Lines = n.clientHere(q.Name)
+	case aboutTopic:
+		p.Found, p.Lines = n.topicHere(q.Name)
+	case aboutMessage:
+		tag, err := trace.ParseTag(q.Name)
+		s, ok := n.sessions.Trace.Story(tag)
+		if p.Found = ok && err == nil; p.Found {
+			p.Lines = explain.Message(&s)
+		}
+	}
+	return p
+}
+
+func (n *Node) clientHere(id string) (found bool, lines []string) {
+	drops := n.metrics.Recent.List()
+	r := n.session(id, true)
+	if r == nil {
+		return false, explain.Client(id, nil, drops, time.Now())
+	}
+	d := &r.Delivery
+	return true, explain.Client(id, &explain.Session{
+		ClientID: id, Connected: r.Client != nil, Subscriptions: r.Subscriptions,
+		Queued: d.Queued + d.Replaying, QueueMax: d.QueueMaximum,
+		Inflight: d.Inflight, MaxInflight: d.MaxInflight, Oldest: r.Oldest, Dropped: d.Dropped,
+	}, drops, time.Now())
+}
+
+func (n *Node) topicHere(name string) (found bool, lines []string) {
 	drops := n.metrics.Recent.List()
 	matches, all := n.router.Who(topic.Name(name), explained)
 	list := make([]explain.Subscriber, len(matches))
 	for i, m := range matches {
 		list[i] = explain.Subscriber{ClientID: m.ClientID, Group: m.Group, QoS: byte(m.QoS), Online: m.Online}
 	}
-	return explain.Topic(name, list, all, n.denials(name, drops), drops, time.Now()), nil
+	return all > 0, explain.Topic(name, list, all, n.denials(name, drops), drops, time.Now())
 }
 
 // denials are the publishers among the last drops that may not publish to a
@@ -67,18 +114,6 @@ func (n *Node) denials(name string, drops []ledger.Drop) (out []explain.Denial) 
 		}
 	}
 	return out
-}
-
-func (n *Node) explainMessage(text string) ([]string, error) {
-	tag, err := trace.ParseTag(text)
-	if err != nil {
-		return nil, err
-	}
-	s, ok := n.sessions.Trace.Story(tag)
-	if !ok {
-		return nil, errors.New("no trace has seen that message, or it was too long ago: begin with `trace client` or `trace topic`")
-	}
-	return explain.Message(&s), nil
 }
 
 func (n *Node) logLevel() string { return logging.Level(n.log) }

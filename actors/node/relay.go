@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -11,6 +12,7 @@ import (
 	"emqttd/actors/access"
 	"emqttd/actors/admin"
 	"emqttd/actors/admin/web"
+	"emqttd/actors/system/explain"
 	"emqttd/cluster/relay"
 	"emqttd/cluster/wire"
 )
@@ -34,6 +36,9 @@ type far struct {
 	kick          func(string) (bool, bool)
 	change        func(changeOf) (string, bool)
 }
+
+// askExplain asks a node for its part of an explanation.
+const askExplain = "explain"
 
 type contentsOf struct {
 	ID    string
@@ -59,6 +64,13 @@ func (n *Node) buildRelay() {
 		}
 		n.door.changed(s)
 		return nil, nil
+	})
+	r.Serve(askExplain, func(_ context.Context, body []byte) ([]byte, error) {
+		var q explainOf
+		if err := msgpack.Unmarshal(body, &q); err != nil {
+			return nil, err
+		}
+		return msgpack.Marshal(n.explainHere(q))
 	})
 	n.far = far{
 		client:        anywhere(r, n, "client", n.client),
@@ -130,6 +142,33 @@ func anywhere[Q, A any](r *relay.Relay, n *Node, method string, here func(Q) (A,
 		}
 		return none, false
 	}
+}
+
+// explainers asks all nodes at once; this one's part is the first.
+func (n *Node) explainers(q explainOf) []explain.Part {
+	peers := n.mesh.net.Peers()
+	parts := make([]explain.Part, 1+len(peers))
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, p := range peers {
+		all.Go(func() {
+			part, name := &parts[1+i], p.Member().Name
+			body, err := msgpack.Marshal(q)
+			if err == nil {
+				body, err = n.mesh.relay.Ask(ctx, name, askExplain, body)
+			}
+			if err == nil {
+				err = msgpack.Unmarshal(body, part)
+			}
+			if err != nil {
+				*part = explain.Part{Node: name, Err: err.Error()}
+			}
+		})
+	}
+	parts[0] = n.explainHere(q)
+	all.Wait()
+	return parts
 }
 
 // answerCommand runs a command of another node's operator.

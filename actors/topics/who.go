@@ -26,7 +26,7 @@ func (r *Router) Who(name topic.Name, limit int) (list []Match, all int) {
 	look := func(t *table, id uint32) {
 		t.each(id, func(group string, at row) bool {
 			s := r.subscriber(at.subscriber())
-			if s == nil {
+			if s == nil || s.is(peer) {
 				return true
 			}
 			if all++; len(list) < limit {

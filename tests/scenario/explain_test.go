@@ -37,7 +37,7 @@ func TestExplainSaysWhyAMessageWasNotDelivered(t *testing.T) {
 
 	p.Publish("nobody/here", "x", 1, 1)
 	p.ExpectAck(mqtt.PUBACK, 1)
-	expect(t, b, `no subscriber at this node(?s:.*)topic nobody/here from writer: no subscriber`, "explain", "topic", "nobody/here")
+	expect(t, b, `no subscriber: what is published there(?s:.*)topic nobody/here from writer: no subscriber`, "explain", "topic", "nobody/here")
 
 	p.Publish("secret", "x", 1, 2)
 	p.ExpectAck(mqtt.PUBACK, 2)

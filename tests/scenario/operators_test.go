@@ -7,11 +7,15 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"emqttd/actors/admin"
 	"emqttd/config"
+	"emqttd/protocol/mqtt"
 	"emqttd/tests/testkit"
 )
 
@@ -88,6 +92,44 @@ func TestOperatorsReachEveryNodeFromAnyOne(t *testing.T) {
 		t.Errorf("kick: %d", code)
 	}
 	other.ExpectClosed()
+}
+
+// TestOperatorsAreToldWhyByAllNodes: whoever asks one node why a message did not come
+// hears what the one knows that has the session, or the subscriber, or the trace.
+func TestOperatorsAreToldWhyByAllNodes(t *testing.T) {
+	a := testkit.Start(t, func(c *config.Config) { c.Node.Name = "a@127.0.0.1" })
+	b := testkit.Start(t, func(c *config.Config) {
+		c.Node.Name = "b@127.0.0.1"
+		c.Cluster.Discovery, c.Cluster.Seeds = config.Static, []string{a.DistAddr()}
+	})
+	dev := b.Dial(t)
+	dev.Connect(testkit.Hello("dev"))
+	dev.Subscribe(1, "attic/+")
+	says := func(pattern string, args ...string) {
+		t.Helper()
+		var out string
+		testkit.Eventually(t, strings.Join(args, " ")+" says "+pattern, func() bool {
+			out, _ = ctl(t, a, args...)
+			return regexp.MustCompile(pattern).MatchString(out)
+		})
+	}
+	says(`^at b@127\.0\.0\.1:\nconnected, with 1 subscriptions\n`, "explain", "client", "dev")
+	says(`^at b@127\.0\.0\.1:\n1 subscriptions match\n  dev qos=1\n$`, "explain", "topic", "attic/light")
+	says(`^there is no session: nothing is kept for this client\n$`, "explain", "client", "stranger")
+	says(`^no subscriber: what is published there is dropped\n$`, "explain", "topic", "cellar")
+
+	if out, code := ctl(t, b, "trace", "client", "dev", "dev.log"); code != 0 {
+		t.Fatal(out)
+	}
+	dev.Publish("cellar", "x", 1, 7)
+	dev.ExpectAck(mqtt.PUBACK, 7)
+	text, err := os.ReadFile(filepath.Join(b.Config.Node.Home, "dev.log"))
+	tag := regexp.MustCompile(`tag=([0-9a-f]{8})`).FindSubmatch(text)
+	if err != nil || tag == nil {
+		t.Fatalf("%v: no tag in %s", err, text)
+	}
+	says(`^at b@127\.0\.0\.1:\ndev published to cellar with QoS 1 at .*\nno subscriber\n`, "explain", "message", string(tag[1]))
+	says(`^no subscriber: what is published there is dropped\nat b@127\.0\.0\.1:\namong the last 100 drops of this node:\n.* from dev: no subscriber\n$`, "explain", "topic", "cellar")
 }
 
 func get(t *testing.T, b *testkit.Broker, path string, into any) {

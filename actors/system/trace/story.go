@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,7 @@ func (s *stories) begin(m *protocol.Message, span Span) uint32 {
 	defer s.mu.Unlock()
 	if s.ring == nil {
 		s.ring = make([]*Story, storyCount)
+		s.next = rand.Uint32() // so that tags of different nodes, and of earlier lives, are different
 	}
 	if s.next++; s.next == 0 {
 		s.next = 1

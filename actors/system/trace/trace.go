@@ -193,11 +193,13 @@ func (p *Tap) Say(text string) {
 	}
 }
 
-// Tag gives a message of the client a tag, before it is published.
+// Tag gives a message of the client a tag, before it is published, and says which:
+// explain message asks for it.
 func (p *Tap) Tag(m *protocol.Message) {
 	if m.Tag == 0 {
 		m.Tag = p.t.stories.begin(m, nil)
 	}
+	p.Say("published " + describe(m))
 }
 
 // Published is told of every message before it is matched, while On. It tags

@@ -111,7 +111,7 @@ race: deps $(GOTESTSUM) $(CONSUL) ## run all tests with the race detector, in ra
 	echo "== power cuts, without the race detector: there are more of them in the same time"; \
 	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/cuts.json -- -count=1 -timeout 10m -run 'PowerLoss' ./tests/durability || bad=1; \
 	echo "== what has several gRPC servers in a process, without the race detector: the framework sets gRPC's logger anew with each"; \
-	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/operators.json -- -count=1 -timeout 10m -run 'Operators|Plugin|Loaded|Retainer|Module' ./tests/scenario || bad=1; \
+	$(GOTESTSUM) --format pkgname --jsonfile $(OUT)/operators.json -- -count=1 -timeout 10m -run 'Operators|Plugin|Loaded|Retainer|Module|DoesNotAnswer' ./tests/scenario ./cluster/wire || bad=1; \
 	for m in $(TEST_MODULES); do \
 		echo "== $$m"; \
 		(cd $$m && $(GOTESTSUM) --format pkgname --jsonfile $(OUT)/$${m//\//-}.json -- -shuffle=on -timeout 10m ./...) || bad=1; \

@@ -169,6 +169,12 @@ func TestUnknownCommandsAndWrongArgumentsGetUsageAndExitCodeTwo(t *testing.T) {
 	if got, code := ctl(t, src, "no-such"); got != whole || code != admin.ExitUsage {
 		t.Errorf("unknown command: %d\n%s", code, got)
 	}
+	for _, args := range []string{"clients --help", "clients list --help", "clients -h"} {
+		got, code := ctl(t, src, strings.Fields(args)...)
+		if want, _ := ctl(t, src, "help", "clients"); got != want || code != 0 {
+			t.Errorf("%s: %d\n%s", args, code, got)
+		}
+	}
 	for _, args := range []string{
 		"clients", "clients list all", "clients kick", "sessions list odd", "sessions", "routes x", "topics x y z",
 		"subscriptions add c1 t", "listeners stop", "listeners pause tcp.external", "actors", "actors tree a b", "broker x", "node", "drain a b", "drain --all", "status x",

@@ -155,5 +155,8 @@ func (r *Registry) runHere(src *Sources, c *Command) (res Result) {
 	if h == nil {
 		return Result{Text: r.usage(), ExitCode: ExitUsage}
 	}
+	if n := len(c.Args); n > 1 && (c.Args[n-1] == "--help" || n == 2 && c.Args[1] == "-h") {
+		return Result{Text: h.usage()}
+	}
 	return h.Run(&Request{Sources: src, Args: c.Args[1:], Cursor: c.Cursor, JSON: c.JSON, handler: h, registry: r})
 }

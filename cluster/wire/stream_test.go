@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -120,11 +119,6 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := (&Dialer{Cookie: testCookie}).Dial(ctx, l.Addr().String()); err == nil || errors.Is(err, ErrRefused) {
-		t.Errorf("a port that does not answer: %v", err)
 	}
 	_ = l.Close()
 	if _, err := (&Dialer{Cookie: testCookie}).Dial(within5s(t), l.Addr().String()); !errors.Is(err, ErrRefused) {

@@ -84,33 +84,13 @@ func TestTheHookStopsSecretsAndTellsHowMany(t *testing.T) {
 
 func get(t *testing.T, b *testkit.Broker) (body string, code int) {
 	t.Helper()
-	return ask(t, b, "/no_secrets")
+	return b.Ask(t, "/no_secrets")
 }
 
 func listeners(t *testing.T, b *testkit.Broker) (body string) {
 	t.Helper()
-	body, _ = ask(t, b, "/api/v2/monitoring/listeners/"+b.Config.Node.Name)
+	body, _ = b.Ask(t, "/api/v2/monitoring/listeners/"+b.Config.Node.Name)
 	return body
-}
-
-func ask(t *testing.T, b *testkit.Broker, path string) (body string, code int) {
-	t.Helper()
-	ask, err := http.NewRequest(http.MethodGet, "http://"+b.Addr(testkit.API)+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask.SetBasicAuth("admin", "public")
-	defer http.DefaultClient.CloseIdleConnections()
-	r, err := http.DefaultClient.Do(ask)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text), r.StatusCode
 }
 
 func TestTheAccessModuleDecidesAsLongAsItIsLoaded(t *testing.T) {

@@ -41,15 +41,21 @@ func ctl(t *testing.T, b *testkit.Broker, args ...string) (string, int) {
 	return out.String(), code
 }
 
+// twoNodes are one broker as soon as the second has found the first.
+func twoNodes(t *testing.T) (a, b *testkit.Broker) {
+	a = testkit.Start(t, func(c *config.Config) { c.Node.Name = "a@127.0.0.1" })
+	b = testkit.Start(t, func(c *config.Config) {
+		c.Node.Name = "b@127.0.0.1"
+		c.Cluster.Discovery, c.Cluster.Seeds = config.Static, []string{a.DistAddr()}
+	})
+	return a, b
+}
+
 // TestOperatorsReachEveryNodeFromAnyOne: what is asked of one node about another, or
 // about a client on another, is answered by that; who is banned on one is kept out
 // of all, and leaves the one where he is.
 func TestOperatorsReachEveryNodeFromAnyOne(t *testing.T) {
-	a := testkit.Start(t, func(c *config.Config) { c.Node.Name = "a@127.0.0.1" })
-	b := testkit.Start(t, func(c *config.Config) {
-		c.Node.Name = "b@127.0.0.1"
-		c.Cluster.Discovery, c.Cluster.Seeds = config.Static, []string{a.DistAddr()}
-	})
+	a, b := twoNodes(t)
 	dev := b.Dial(t)
 	dev.Connect(testkit.Hello("dev"))
 	testkit.Eventually(t, "a knows of the client", func() bool {
@@ -97,11 +103,7 @@ func TestOperatorsReachEveryNodeFromAnyOne(t *testing.T) {
 // TestOperatorsAreToldWhyByAllNodes: whoever asks one node why a message did not come
 // hears what the one knows that has the session, or the subscriber, or the trace.
 func TestOperatorsAreToldWhyByAllNodes(t *testing.T) {
-	a := testkit.Start(t, func(c *config.Config) { c.Node.Name = "a@127.0.0.1" })
-	b := testkit.Start(t, func(c *config.Config) {
-		c.Node.Name = "b@127.0.0.1"
-		c.Cluster.Discovery, c.Cluster.Seeds = config.Static, []string{a.DistAddr()}
-	})
+	a, b := twoNodes(t)
 	dev := b.Dial(t)
 	dev.Connect(testkit.Hello("dev"))
 	dev.Subscribe(1, "attic/+")

@@ -33,27 +33,6 @@ func adds(name, command, route string) *plugins.Plugin {
 	}}
 }
 
-// getText asks the HTTP API as its administrator.
-func getText(t *testing.T, b *testkit.Broker, path string) (body string, status int) {
-	t.Helper()
-	ask, err := http.NewRequest(http.MethodGet, "http://"+b.Addr(testkit.API)+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask.SetBasicAuth("admin", "public")
-	defer http.DefaultClient.CloseIdleConnections()
-	answer, err := http.DefaultClient.Do(ask)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text), answer.StatusCode
-}
-
 func TestAPluginThatClashesIsRefusedInOneLineAndTheFirstOneStays(t *testing.T) {
 	all := []*plugins.Plugin{
 		adds("first", "mine", "GET /mine"), adds("command", "mine", "GET /yours"), adds("route", "yours", "GET /mine"),
@@ -72,7 +51,7 @@ func TestAPluginThatClashesIsRefusedInOneLineAndTheFirstOneStays(t *testing.T) {
 		if code != 1 || out != "load plugin error: "+want+"\n" {
 			t.Errorf("load %s: %d %q, want %q", name, code, out, want)
 		}
-		if _, status := getText(t, l.Broker, "/yours"); status != http.StatusNotFound {
+		if _, status := l.Broker.Ask(t, "/yours"); status != http.StatusNotFound {
 			t.Errorf("a route of %s is there: %d", name, status)
 		}
 	}
@@ -84,7 +63,7 @@ func TestAPluginThatClashesIsRefusedInOneLineAndTheFirstOneStays(t *testing.T) {
 		}
 	}
 	works("first")
-	if body, status := getText(t, l.Broker, "/mine"); status != http.StatusOK || body != "of first\n" {
+	if body, status := l.Broker.Ask(t, "/mine"); status != http.StatusOK || body != "of first\n" {
 		t.Errorf("the route of the first one: %d %q", status, body)
 	}
 	l.change("unload")

@@ -151,7 +151,7 @@ func (l *life) restarts() int {
 // alarm tells whether the plugin has been given up, by what the HTTP API says.
 func (l *life) alarm() bool {
 	l.t.Helper()
-	body, status := getText(l.t, l.Broker, "/api/v2/nodes/"+l.Config.Node.Name+"/alarms")
+	body, status := l.Ask(l.t, "/api/v2/nodes/"+l.Config.Node.Name+"/alarms")
 	if status != http.StatusOK {
 		l.t.Fatalf("alarms: %d %s", status, body)
 	}

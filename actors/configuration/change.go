@@ -174,7 +174,7 @@ func (w *Owner) accept(r Request, next *config.Loaded) (Outcome, error) {
 			p.Commit()
 		}
 	}
-	w.state.Store(&state{running: running, loaded: next, number: out.Number})
+	w.state.Store(newState(running, next, out.Number))
 	w.o.Log.Info("configuration accepted", "number", out.Number, "by", r.By, "what", r.what(), "changes", len(out.Changes), "pending", len(out.Pending))
 	return out, nil
 }

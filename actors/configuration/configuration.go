@@ -90,6 +90,15 @@ type state struct {
 	running *config.Config // what the parts work with
 	loaded  *config.Loaded // what was accepted last: running, once all is restarted
 	number  int            // of loaded in the history
+
+	// pending tells them apart, which takes a millisecond and is asked at every scrape of the metrics: it is done once.
+	pending func() []config.Change
+}
+
+func newState(running *config.Config, loaded *config.Loaded, number int) *state {
+	return &state{running, loaded, number, sync.OnceValue(func() []config.Change {
+		return config.Changes(running, loaded.Config)
+	})}
 }
 
 // New makes the Owner of the configuration that the node is about to run with, and
@@ -111,7 +120,7 @@ func New(o Options) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.state.Store(&state{running: o.Loaded.Config, loaded: o.Loaded, number: number})
+	w.state.Store(newState(o.Loaded.Config, o.Loaded, number))
 	return w, nil
 }
 
@@ -165,7 +174,7 @@ type Row struct {
 func (w *Owner) Settings(prefix string) []Row {
 	s := w.state.Load()
 	pending := map[string]config.Change{}
-	for _, c := range config.Changes(s.running, s.loaded.Config) {
+	for _, c := range s.pending() {
 		pending[c.Key] = c
 	}
 	rows := []Row{}
@@ -180,7 +189,7 @@ func (w *Owner) Settings(prefix string) []Row {
 		}
 		rows = append(rows, row)
 	}
-	for _, c := range config.Changes(s.running, s.loaded.Config) { // keys that only the next start will have
+	for _, c := range s.pending() { // keys that only the next start will have
 		if _, left := pending[c.Key]; left && below(c.Key, prefix) {
 			rows = append(rows, Row{Key: c.Key, Live: c.Live, Pending: c.To})
 		}
@@ -253,8 +262,7 @@ func (w *Owner) DiffNumber(number int) ([]config.Change, error) {
 
 // Pending is what needs a restart.
 func (w *Owner) Pending() []config.Change {
-	s := w.state.Load()
-	return config.Changes(s.running, s.loaded.Config)
+	return slices.Clone(w.state.Load().pending())
 }
 
 // History lists what was accepted, the newest first, without the files.

@@ -46,8 +46,8 @@ func Loads(system *actor.ActorSystem, root *actor.PID, limit, turn int, timeout 
 			left += crowd.ChildCount
 			continue
 		}
-		for _, id := range ChildrenOf(system, crowd.ID, timeout) {
-			look(id)
+		for _, pid := range ChildrenOf(system, crowd.ID, timeout) {
+			look(pid.Id)
 		}
 	}
 	return loads, left, nil
@@ -64,20 +64,21 @@ func LoadOf(system *actor.ActorSystem, id string) (Load, bool) {
 	return Load{ID: id, Waiting: s.Total(), Handled: s.handled}, s.answered
 }
 
-// ChildrenOf returns the ids of an actor's children, those of a shard too, in no order; nil if it does not answer in time.
+// ChildrenOf returns an actor's children, those of a shard too, in no order; nil if it does not answer in time. The PIDs are
+// the actors' own, which find them without the registry: they are not written to.
 // A shard has some thousands, which takes it some 100 µs. It blocks: never call it from an actor.
-func ChildrenOf(system *actor.ActorSystem, id string, timeout time.Duration) []string {
+func ChildrenOf(system *actor.ActorSystem, id string, timeout time.Duration) []*actor.PID {
 	process, _, err := lookUp(system, id)
 	if err != nil {
 		return nil
 	}
-	q := &childrenQuery{answer: make(chan childrenResult, 1), all: true, raw: true}
+	q := &childrenQuery{answer: make(chan childrenResult, 1), raw: true}
 	process.SendSystemMessage(system.NewLocalPID(id), q)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case r := <-q.answer:
-		return r.ids
+		return r.pids
 	case <-timer.C:
 		return nil
 	}

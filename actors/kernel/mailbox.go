@@ -215,6 +215,8 @@ func (m *mailbox) PostUserMessage(message any) {
 		m.postEnvelope(v)
 	case *statsRequest:
 		m.fill(v)
+	case *probe:
+		m.probe(v)
 	case actor.MessageBatch:
 		for _, member := range v.GetMessages() {
 			m.PostUserMessage(member)
@@ -224,6 +226,19 @@ func (m *mailbox) PostUserMessage(message any) {
 	default:
 		m.post(Control, message, message)
 	}
+}
+
+// probe queues p behind what waits. Where nothing does and nothing runs it has its
+// answer, without waking anybody.
+func (m *mailbox) probe(p *probe) {
+	m.mu.Lock()
+	idle := m.q == nil && !m.running && !m.stopped
+	m.mu.Unlock()
+	if idle {
+		p.take()
+		return
+	}
+	m.post(p.MailboxClass(), p, p)
 }
 
 func (m *mailbox) postEnvelope(env *actor.MessageEnvelope) {

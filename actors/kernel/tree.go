@@ -112,7 +112,7 @@ func isActor(p actor.Process) bool {
 type childrenQuery struct {
 	answer chan childrenResult
 	all    bool // those of a shard too
-	raw    bool // in no order
+	raw    bool // only PIDs, those of a shard too, in no order
 }
 
 // IgnoreDeadLetterLogging: the actor may end between two looks.
@@ -121,6 +121,7 @@ func (*childrenQuery) IgnoreDeadLetterLogging() {}
 type childrenResult struct {
 	kind  string
 	ids   []string
+	pids  []*actor.PID // if asked for raw
 	count int
 }
 
@@ -128,19 +129,18 @@ type childrenResult struct {
 type lister interface{ listed() []*actor.PID }
 
 func (g *guard) answer(ctx actor.Context, q *childrenQuery) {
-	pids := ctx.Children()
-	r := childrenResult{kind: kindOf(g), count: len(pids)}
 	s, many := g.inner.(*shard) // whose children are too many to list unasked
+	if q.raw {
+		q.answer <- childrenResult{pids: slices.Clone(g.below(ctx))}
+		return
+	}
+	r := childrenResult{kind: kindOf(g), count: len(ctx.Children())}
 	if many {
 		r.count = len(s.children)
 	}
 	if !many || q.all {
-		if many {
-			pids = s.pids()
-		}
-		if l, ok := g.inner.(lister); ok {
-			pids = l.listed()
-		} else if !q.raw {
+		pids := g.below(ctx)
+		if _, ok := g.inner.(lister); !ok {
 			pids = slices.SortedFunc(slices.Values(pids), func(a, b *actor.PID) int { return compareNames(a.Id, b.Id) })
 		}
 		r.ids = make([]string, len(pids))
@@ -149,6 +149,17 @@ func (g *guard) answer(ctx actor.Context, q *childrenQuery) {
 		}
 	}
 	q.answer <- r // has room for the one answer
+}
+
+// below are the actor's children, in the order that it knows, if any.
+func (g *guard) below(ctx actor.Context) []*actor.PID {
+	switch a := g.inner.(type) {
+	case *shard:
+		return a.pids()
+	case lister:
+		return a.listed()
+	}
+	return ctx.Children()
 }
 
 // compareNames orders siblings: numbers by value, then the rest by spelling.

@@ -38,7 +38,7 @@ func (*replies) SendSystemMessage(*actor.PID, any) {}
 func (*replies) Stop(*actor.PID)                   {}
 
 // crowd is a node with n clients, each with one subscription, without sockets.
-func crowd(b *testing.B, n int) *Node {
+func crowd(b testing.TB, n int) *Node {
 	b.Helper()
 	cfg, problems := config.Load(config.Sources{Flags: map[string]string{
 		"node.dist_listen": "127.0.0.1:0", "node.data_dir": b.TempDir(), "mqtt.acl_file": "", "store.sync": "never",

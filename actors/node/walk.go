@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"emqttd/actors/kernel"
 	"emqttd/actors/sessions"
 )
@@ -58,9 +60,11 @@ func (n *Node) walk(cursor string, limit int, filters bool, rows has, visit func
 		for len(page) > 0 && taken < limit && visited < limit+maxVisits {
 			part := page[:min(len(page), limit-taken)]
 			page = page[len(part):]
-			at.after = part[len(part)-1]
+			at.after = nameOf(part[len(part)-1])
 			visited += len(part)
-			taken += n.visit(at.shard, part, filters, visit)
+			for _, r := range n.infos(part, filters) {
+				taken += visit(r)
+			}
 		}
 		if taken >= limit || visited >= limit+maxVisits {
 			return at.String()
@@ -69,37 +73,22 @@ func (n *Node) walk(cursor string, limit int, filters bool, rows has, visit func
 	return ""
 }
 
-func (n *Node) visit(shard int, names []string, filters bool, visit func(*sessions.InfoResult) int) (taken int) {
-	prefix := n.connections.SessionShards.At(shard).Id + "/"
-	pending := make([]func() *sessions.InfoResult, len(names))
-	for i, name := range names {
-		pending[i] = n.info(n.system.NewLocalPID(prefix+name), filters)
-	}
-	for _, wait := range pending {
-		if r := wait(); r != nil && r.PID != nil {
-			taken += visit(r)
-		}
-	}
-	return taken
-}
-
-// shardAfter lists the names of the sessions of a shard behind a place.
-func (n *Node) shardAfter(at place) []string {
-	pid := n.connections.SessionShards.At(at.shard)
-	if pid == nil {
+// shardAfter lists the sessions of a shard behind a place.
+func (n *Node) shardAfter(at place) []*actor.PID {
+	shard := n.connections.SessionShards.At(at.shard)
+	if shard == nil {
 		return nil // the node starts
 	}
-	names := kernel.ChildrenOf(n.system, pid.Id, answerTime)
-	for i, id := range names {
-		names[i] = id[strings.LastIndexByte(id, '/')+1:]
-	}
-	slices.SortFunc(names, compareNames)
-	i, found := slices.BinarySearchFunc(names, at.after, compareNames)
-	if found {
-		i++
-	}
-	return names[i:]
+	pids := kernel.ChildrenOf(n.system, shard.Id, answerTime)
+	pids = slices.DeleteFunc(pids, func(pid *actor.PID) bool { return compareNames(nameOf(pid), at.after) <= 0 })
+	slices.SortFunc(pids, inOrder)
+	return pids
 }
+
+// inOrder compares sessions of one shard, whose identifiers begin alike.
+func inOrder(a, b *actor.PID) int { return compareNames(a.Id, b.Id) }
+
+func nameOf(pid *actor.PID) string { return pid.Id[strings.LastIndexByte(pid.Id, '/')+1:] }
 
 // seek finds the shard in which a row of a list is, by what the shards have counted.
 func (n *Node) seek(rows has) func(row int) (cursor string, behind int) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,9 @@ var polled = []string{
 
 // apiLoad compares the latency of messages that come at a fixed rate with and without requests to the HTTP API, in turns, so
 // that what else the machine does falls on both. It compares the medians of the turns' p99.
+//
+// A third turn asks a server that does nothing but answer as many bytes. What that adds, the requests cost whoever answers
+// them: the generator, the node and who asks are on the same cores.
 func apiLoad(ctx context.Context, s *suite) (r result, err error) {
 	ports, err := freePorts(1)
 	if err != nil {
@@ -60,19 +64,27 @@ func apiLoad(ctx context.Context, s *suite) (r result, err error) {
 	if err := api.await(ctx, clients); err != nil {
 		return nil, err
 	}
-	p99s := map[bool][]float64{}
+	bare, err := api.imitated(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer bare.close()
+	asked := []*poller{nil, api, bare.poller}
+	p99s := map[*poller][]float64{}
 	for i := range turns {
-		for _, asking := range []bool{i%2 == 1, i%2 == 0} { // neither is always the first
-			p99, err := api.turn(ctx, asking, func() (float64, error) { return s.latency(ctx, b, args) })
+		for j := range asked { // none is always the first
+			p := asked[(i+j)%len(asked)]
+			p99, err := p.turn(ctx, func() (float64, error) { return s.latency(ctx, b, args) })
 			if err != nil {
 				return nil, err
 			}
-			p99s[asking] = append(p99s[asking], p99)
+			p99s[p] = append(p99s[p], p99)
 		}
 	}
-	quiet, asked := median(p99s[false]), median(p99s[true])
+	without, with, beside := median(p99s[nil]), median(p99s[api]), median(p99s[bare.poller])
 	return result{
-		"quiet_ms": quiet, "asked_ms": asked, "more_percent": 100 * (asked - quiet) / quiet,
+		"quiet_ms": without, "asked_ms": with, "more_percent": 100 * (with - without) / without,
+		"bare_ms": beside, "bare_percent": 100 * (beside - without) / without,
 		"answered_per_s": float64(len(api.took)) / api.asking.Seconds(), "request_ms": api.p99(),
 	}, nil
 }
@@ -104,9 +116,9 @@ type poller struct {
 	asking time.Duration
 }
 
-// turn measures, while the API is asked or not.
-func (p *poller) turn(ctx context.Context, asking bool, measure func() (float64, error)) (float64, error) {
-	if !asking {
+// turn measures, while the API is asked; nil asks nobody.
+func (p *poller) turn(ctx context.Context, measure func() (float64, error)) (float64, error) {
+	if p == nil {
 		return measure()
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -125,6 +137,42 @@ func (p *poller) turn(ctx context.Context, asking bool, measure func() (float64,
 	return v, err
 }
 
+// imitation is a server whose answers are as long as another's, and who asks it.
+type imitation struct {
+	poller *poller
+	server *http.Server
+}
+
+// imitated starts an imitation of what p asks.
+func (p *poller) imitated(ctx context.Context) (*imitation, error) {
+	answers := map[string][]byte{}
+	for i := range polled {
+		path := p.path(i)
+		answer, err := p.get(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		answers[path] = answer
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(answers[r.URL.RequestURI()]) // who asked sees what is missing
+	})}
+	go func() { _ = server.Serve(l) }() // until close
+	return &imitation{&poller{base: "http://" + l.Addr().String(), node: p.node}, server}, nil
+}
+
+func (i *imitation) close() {
+	i.poller.client.CloseIdleConnections()
+	_ = i.server.Close() // nobody asks any more
+}
+
+// path of the i-th request.
+func (p *poller) path(i int) string { return strings.ReplaceAll(polled[i%len(polled)], "%s", p.node) }
+
 // ask sends every apiAskers-th request when it is due, until ctx ends.
 func (p *poller) ask(ctx context.Context, begun time.Time, first int) error {
 	for i := first; ; i += apiAskers {
@@ -134,11 +182,7 @@ func (p *poller) ask(ctx context.Context, begun time.Time, first int) error {
 			return nil
 		case <-time.After(time.Until(due)):
 		}
-		path := polled[i%len(polled)]
-		if strings.Contains(path, "%s") {
-			path = fmt.Sprintf(path, p.node)
-		}
-		if _, err := p.get(ctx, path); err != nil {
+		if _, err := p.get(ctx, p.path(i)); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}

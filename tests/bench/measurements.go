@@ -166,6 +166,8 @@ var measurements = []measurement{
 			{"p99 at 5,000 messages a second, without", "ms", 0, false, plain("quiet_ms")},
 			{"p99, with", "ms", 0, false, plain("asked_ms")},
 			{"more", "%", 10, false, plain("more_percent")},
+			{"p99, with, of a server that only sends as many bytes", "ms", 0, false, plain("bare_ms")},
+			{"more, with that server", "%", 0, false, plain("bare_percent")},
 			{"requests answered a second", "", 190, true, plain("answered_per_s")},
 			{"p99 of a request", "ms", 0, false, plain("request_ms")},
 		},

@@ -7,7 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"emqttd/actors/system/metrics"
 )
@@ -56,6 +59,37 @@ func TestCountersGaugesAndReasonsAreShownUnderTheirNames(t *testing.T) {
 	if !strings.Contains(text, "\ngo_goroutines ") {
 		t.Error("the Go runtime is missing")
 	}
+}
+
+// counted is a collector whose only figure is how often it was asked.
+type counted struct{ times float64 }
+
+func (*counted) Describe(chan<- *prometheus.Desc) {}
+
+func (c *counted) Collect(ch chan<- prometheus.Metric) {
+	c.times++
+	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("asked", "h", nil, nil), prometheus.GaugeValue, c.times)
+}
+
+func TestWhatTheSystemSaysOfTheProcessIsReadOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := new(counted)
+		r := prometheus.NewRegistry()
+		r.MustRegister(&kept{of: c})
+		for _, step := range []struct {
+			wait time.Duration
+			want float64
+		}{{0, 1}, {keptFor - 1, 1}, {1, 2}, {0, 2}} {
+			time.Sleep(step.wait)
+			families, err := r.Gather()
+			if err != nil || len(families) != 1 {
+				t.Fatal(families, err)
+			}
+			if got := families[0].GetMetric()[0].GetGauge().GetValue(); got != step.want {
+				t.Errorf("%v later it was asked %v times, wanted %v", step.wait, got, step.want)
+			}
+		}
+	})
 }
 
 // Labels grow with what a peer sends only by mistake.

@@ -121,12 +121,12 @@ var works = []work{
 		shown: []figure{messageCPU, latencyP50, latencyP99, lostOnes}, goals: []goal{atMost(latencyP99, 1.5, bestOther)},
 	},
 	{
-		name: "10,000 connections", args: "conn -c 10000 -t dev/%i -q 0 --settle 2s --hold 100ms", short: "conn -c 50 -t dev/%i --settle 50ms --hold 10ms",
+		name: "10,000 connections", args: "conn -c 10000 -t dev/%i -q 0 --settle 5s --hold 100ms", short: "conn -c 50 -t dev/%i --settle 50ms --hold 10ms",
 		others: []string{mosquitto}, beside: []string{ourGoroutines, mochi, nats}, shown: []figure{connectRate, connectCPU, idleMemory},
 		goals: []goal{atLeast(connectRate, 0.8, mosquitto), atMost(idleMemory, 2.5, "")},
 	},
 	{
-		name: "1 M subscriptions", args: "routes --steps 10000,1000000 --for 2s --settle 2s", short: "routes -c 5 --steps 100,1000 --for 100ms --settle 50ms",
+		name: "1 M subscriptions", args: "routes --steps 10000,1000000 --for 2s --settle 5s", short: "routes -c 5 --steps 100,1000 --for 100ms --settle 50ms",
 		beside: []string{mosquitto, mochi, nats}, shown: []figure{routeMemory, routeCPU, routeGrowth},
 		goals: []goal{atMost(routeMemory, 200, ""), atMost(routeGrowth, 1.2, "")},
 	},

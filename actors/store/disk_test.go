@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,6 +162,34 @@ func TestAMessageOfSeveralSessionsIsKeptOnce(t *testing.T) {
 	}
 	if got, err := d.Disk.message(m.StoreID, &memory{}); got != nil || err != nil {
 		t.Errorf("after the last release there still is %v, %v", got, err)
+	}
+}
+
+// Sessions may be done with a message before others have entered it, which then needs a record of its own.
+func TestAMessageThatSomeSessionsReleaseWhileAnotherEntersItIsKept(t *testing.T) {
+	d := start(t, options(vfs.NewMem()))
+	defer d.stop(t)
+	const quick = 4
+	for i := range 500 {
+		r := d.Begin()
+		m := message(i)
+		var sessions sync.WaitGroup
+		for sid := range SessionID(quick + 1) {
+			sessions.Go(func() {
+				r.Enter(sid, &Item{Seq: uint64(i), Message: m, QoS: 1, Shared: true})
+				if sid < quick {
+					d.Release([]*protocol.Message{m})
+				}
+			})
+		}
+		sessions.Wait()
+		r.Part()
+		if err := d.commit(t, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Disk.message(m.StoreID, &memory{}); got == nil || err != nil {
+			t.Fatalf("message %d of the last session: %v, %v", i, got, err)
+		}
 	}
 }
 

@@ -207,13 +207,18 @@ func (r *Receipt) Safe() bool {
 func (d *Disk) Release(ms []*protocol.Message) {
 	var o *Ops
 	for _, m := range ms {
-		if m == nil || m.StoreID == 0 || !d.refs.release(m.StoreID) {
+		if m == nil {
+			continue
+		}
+		// Read once: when the last reference is gone, another session may enter the message into a record of its own.
+		mid := m.StoreID
+		if mid == 0 || !d.refs.release(mid) {
 			continue
 		}
 		if o == nil {
 			o = opsPool.Get().(*Ops)
 		}
-		o.dropMessage(m.StoreID)
+		o.dropMessage(mid)
 	}
 	if o != nil {
 		d.Commit(o, nil)
